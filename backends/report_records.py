@@ -1,0 +1,224 @@
+"""What a report says of a compiled model: plain records, of which JSON follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "AdcReport",
+    "CoreReport",
+    "CrossbarReport",
+    "HostReport",
+    "NodeReport",
+    "NoteReport",
+    "ReportData",
+    "RingReport",
+    "SequencerReport",
+    "StageReport",
+    "StreamReport",
+    "Totals",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    """A node of the quantised graph: its first result's name, its op, where and why it runs, and
+    the ONNX nodes and source lines that it came from."""
+
+    name: str
+    op: str
+    unit: str
+    why: str
+    onnx_nodes: tuple[str, ...]
+    source_lines: tuple[str, ...]
+    macs: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageReport:
+    """A stage, and for matrices how it lies on crossbars.
+
+    `blocks`: rows and outputs of each part of the matrix.  `crossbars`: (core, crossbar) of each
+    tile's place.  `cells_used` are those of its tiles, of `cells_there` on its crossbars;
+    `cells_nonzero` of them hold a level other than 0.  `reads`: mvms per input.  `conversions`:
+    per input, all ADCs.  `adc_cycles`: cycles per input of the busiest ADC for this stage alone.
+    """
+
+    name: str
+    step: str
+    kind: str
+    unit: str
+    way: str
+    copies: int
+    nodes: tuple[NodeReport, ...]
+    home: int
+    cores: tuple[int, ...]
+    output: str
+    output_rows: int
+    output_cols: int
+    output_chans: int
+    macs: int
+    blocks: tuple[tuple[int, int], ...]
+    tiles: int
+    crossbars: tuple[tuple[int, int], ...]
+    cells_used: int
+    cells_nonzero: int
+    cells_there: int
+    reads: int
+    conversions: int
+    adc_cycles: int
+
+    @property
+    def occupancy(self) -> float:
+        return self.cells_used / self.cells_there if self.cells_there else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CrossbarReport:
+    """A crossbar in use: by which stages, how full, and how many conversions an input costs."""
+
+    core: int
+    crossbar: int
+    cluster: int
+    stages: tuple[str, ...]
+    tiles: int
+    rows_used: int
+    channels_used: int
+    cells_used: int
+    cells_there: int
+    conversions: int
+
+    @property
+    def occupancy(self) -> float:
+        return self.cells_used / self.cells_there
+
+
+@dataclass(frozen=True, slots=True)
+class AdcReport:
+    """An ADC in use: conversions per input, the cycles they take, and for which stages."""
+
+    core: int
+    cluster: int
+    adc: int
+    conversions: int
+    cycles: int
+    stages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SequencerReport:
+    """One sequencer's program; `instructions` counts what stands in it, not what is issued."""
+
+    step: str
+    index: int
+    label: str
+    instructions: int
+    program_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CoreReport:
+    """A core in use.  Memory and sequencers are those of the step that needs most of them."""
+
+    core: int
+    crossbars_used: int
+    crossbars_available: int
+    sequencers_used: int
+    sequencers_available: int
+    semaphores_used: int
+    semaphores_available: int
+    sram_bytes_used: int
+    sram_bytes_available: int
+    sram_bytes_by_role: dict[str, int]
+    sequencers: tuple[SequencerReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RingReport:
+    """The row buffer of one consumer: `depth` rows of `row_bytes` on a core."""
+
+    stage: str
+    operand: int
+    core: int
+    depth: int
+    row_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReport:
+    """A tensor that flows by rows; `producer` is empty when it comes from global memory."""
+
+    value: str
+    step: str
+    dtype: str
+    rows: int
+    cols: int
+    chans: int
+    producer: str
+    consumers: tuple[str, ...]
+    to_host: bool
+    rings: tuple[RingReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HostReport:
+    """A step that the host does: what, why, and its share of the model's MACs."""
+
+    step: str
+    nodes: tuple[NodeReport, ...]
+    macs: int
+    mac_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class NoteReport:
+    """A diagnostic of the compilation."""
+
+    severity: str
+    code: str
+    message: str
+    node: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """`adc_bound_cycles`: no schedule of these tiles takes fewer cycles for an input, summed over
+    chip steps: in each, the busiest ADC must make its conversions."""
+
+    crossbars_used: int
+    crossbars_available: int
+    cores_used: int
+    cores_available: int
+    cells_used: int
+    cells_nonzero: int
+    cells_there: int
+    macs: int
+    macs_on_crossbars: int
+    nodes: int
+    host_nodes: int
+    host_macs: int
+    conversions: int
+    adc_bound_cycles: int
+    program_bytes: int
+    global_bytes_per_input: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """Everything that a mapping file says about how a model lies on a chip."""
+
+    model: str
+    target: str
+    pipeline: str
+    seed: int
+    calibration: str
+    calibration_random: bool
+    totals: Totals
+    stages: tuple[StageReport, ...]
+    crossbars: tuple[CrossbarReport, ...]
+    adcs: tuple[AdcReport, ...]
+    cores: tuple[CoreReport, ...]
+    streams: tuple[StreamReport, ...]
+    host: tuple[HostReport, ...]
+    diagnostics: tuple[NoteReport, ...]

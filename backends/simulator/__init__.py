@@ -1,0 +1,87 @@
+"""The cycle-level simulator: two engines that give the same outputs and the same cycles.
+
+>>> result = simulate(program, target, {"x": images}, inflight=4)
+>>> result.outputs["y"], result.cycles, result.interval_cycles
+
+docs/machine.md says what an instruction does and how long it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from nmc.backends.simulator.reference import run_reference
+from nmc.backends.simulator.result import AdcUse, Events, Race, Result, SequencerUse
+from nmc.ir.diagnostics import NmcError, error
+from nmc.ir.graph import Array
+from nmc.ir.program import Program
+from nmc.ir.target import Target
+from nmc.ir.text import did_you_mean
+
+__all__ = [
+    "ENGINES",
+    "MAX_CYCLES",
+    "AdcUse",
+    "Engine",
+    "Events",
+    "Race",
+    "Result",
+    "SequencerUse",
+    "simulate",
+]
+
+MAX_CYCLES = 1_000_000_000
+
+
+class Engine(Protocol):
+    """What runs a program; all engines give the same results."""
+
+    def __call__(
+        self,
+        program: Program,
+        target: Target,
+        inputs: Mapping[str, Array],
+        *,
+        inflight: int,
+        max_cycles: int,
+        progress: Callable[[int], None] | None,
+        detect_races: bool,
+    ) -> Result: ...
+
+
+ENGINES: dict[str, Engine] = {"reference": run_reference}
+
+
+def simulate(
+    program: Program,
+    target: Target,
+    inputs: Mapping[str, Array],
+    *,
+    inflight: int = 1,
+    engine: str = "reference",
+    max_cycles: int = MAX_CYCLES,
+    progress: Callable[[int], None] | None = None,
+    detect_races: bool = True,
+) -> Result:
+    """Run a program on samples: `inputs` has [samples, *shape] for each input, by name.
+
+    Samples are arranged as lanes x `inflight`: the chip works on `inflight` inputs one after the
+    other, overlapping; lanes are independent repetitions that share one timing.  Arrays are of
+    the program's own types, stored integers as such.  `progress` is called with the cycle now
+    and then.  NmcError: `bad-data-shape`, `bad-program`, `deadlock`, `run-limit`.
+    """
+    if engine not in ENGINES:
+        message = f"no engine `{engine}`"
+        raise NmcError(error("bad-option", message, remedy=did_you_mean(engine, ENGINES)))
+    if inflight < 1:
+        raise NmcError(error("bad-option", f"{inflight} inputs in flight; at least 1 is needed"))
+    return ENGINES[engine](
+        program,
+        target,
+        inputs,
+        inflight=inflight,
+        max_cycles=max_cycles,
+        progress=progress,
+        detect_races=detect_races,
+    )

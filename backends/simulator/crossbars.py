@@ -1,0 +1,304 @@
+"""Read plans in time: filling latches, reading crossbars, converting, writing accumulators back.
+
+An mvm passes through: the queue of its sequencer (`Mvms`, one for a core), which fills latches;
+the crossbars that it reads (`Crossbar`), phase by phase; the ADCs of their clusters (`Adc`),
+burst by burst; and its sequencer's write-back port (`WriteBack`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from nmc.backends.simulator.clock import Clock, Rank, Server, Unit
+from nmc.backends.simulator.result import AdcUse
+from nmc.backends.simulator.timing import Burst, PlanTiming, ReadTiming
+
+__all__ = ["Adc", "Crossbar", "Mvms", "ReadTask", "Task", "WriteBack", "WriteTask"]
+
+NEVER = 1 << 62
+
+
+class Owner(Protocol):
+    """The sequencer that a task came from."""
+
+    index: int
+
+    def wake(self, cycle: int) -> None: ...
+
+
+class Task(Protocol):
+    """What waits in a sequencer's queue to the crossbars."""
+
+    @property
+    def owner(self) -> Owner: ...
+
+    crossbars: tuple[int, ...]
+    """All of their latches are needed."""
+    exclusive: bool
+    """No read may be going on there."""
+
+    def start(self, mvms: Mvms, cycle: int) -> int:
+        """Take the latches; says in which cycle the next of the queue may have its turn."""
+        ...
+
+
+class ReadTask(Task, Protocol):
+    """An mvm: `begin` samples its input bytes, `finish` stores accumulators and signals."""
+
+    timing: PlanTiming
+    number: int
+    """Which of its sequencer's instructions it is: the order in which they were issued."""
+
+    def begin(self) -> None: ...
+    def sampled(self, read: ReadTiming) -> None: ...
+    def finish(self) -> None: ...
+
+
+class WriteTask(Task, Protocol):
+    """The writing of one tile's cells."""
+
+    cycles: int
+
+    def begin(self) -> None: ...
+    def finish(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Flow:
+    """An mvm between its fill and its write-back."""
+
+    task: ReadTask
+    samples: int
+    """(crossbar, phase) pairs whose conversions have not all been given an ADC."""
+    done: int = 0
+    """When the conversions known so far have ended."""
+
+
+@dataclass(slots=True)
+class Sample:
+    """What a sample-and-hold stage holds: it is free once all its bursts have ended."""
+
+    flow: Flow
+    stage: int
+    bursts: int
+    end: int = 0
+
+
+@dataclass(slots=True)
+class Latched:
+    """A plan's input bits in one crossbar's latches; `phase` is the next to be read."""
+
+    flow: Flow
+    read: ReadTiming
+    full: int
+    phase: int = 0
+
+
+@dataclass(slots=True)
+class Held:
+    """A sample's conversions that one ADC is to make."""
+
+    burst: Burst
+    crossbar: Crossbar
+    sample: Sample
+
+
+class Adc(Server[Held]):
+    """Converts bursts, first come first served; ties by plan priority, then crossbar."""
+
+    __slots__ = ("use",)
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock, Rank.ADC)
+        self.use = AdcUse()
+
+    def serve(self, item: Held, cycle: int) -> int:
+        cycles = item.burst.cycles
+        self.use.conversions += item.burst.conversions.total()
+        self.use.busy += cycles
+        item.crossbar.converting(item.sample, cycle + cycles)
+        return cycles
+
+
+class Crossbar(Unit):
+    """One crossbar: its latches, the read going on, and its sample-and-hold stages."""
+
+    __slots__ = ("adcs", "index", "latched", "mvms", "read_cycles", "reading", "stages", "taken")
+
+    def __init__(
+        self, mvms: Mvms, index: int, adcs: Sequence[Adc], holds: int, cycles: int
+    ) -> None:
+        super().__init__(mvms.clock, Rank.CROSSBAR)
+        self.mvms = mvms
+        self.index = index
+        self.adcs = adcs
+        self.read_cycles = cycles
+        self.stages = [0] * holds
+        """When each stage is free; NEVER while that is not known."""
+        self.reading = 0
+        """When the read going on ends."""
+        self.taken = False
+        """The latches are being filled, hold bits that are needed, or cells are written."""
+        self.latched: Latched | None = None
+
+    def latch(self, flow: Flow, read: ReadTiming, full: int) -> None:
+        self.taken = True
+        self.latched = Latched(flow, read, full)
+        self.wake(max(full, self.reading))
+
+    def step(self, cycle: int) -> None:
+        latched = self.latched
+        if latched is None or cycle < latched.full or cycle < self.reading:
+            return
+        stage = min(range(len(self.stages)), key=self.stages.__getitem__)
+        if self.stages[stage] > cycle:
+            return
+        self.reading = cycle + self.read_cycles
+        self._sample(latched.flow, latched.read, stage)
+        latched.phase += 1
+        if latched.phase == latched.flow.task.timing.phases:
+            self.release(cycle)
+        else:
+            self.wake(self.reading)
+
+    def release(self, cycle: int) -> None:
+        """Give the latches to whoever waits for them."""
+        self.latched = None
+        self.taken = False
+        self.mvms.wake(cycle)
+
+    def _sample(self, flow: Flow, read: ReadTiming, stage: int) -> None:
+        flow.task.sampled(read)
+        sample = Sample(flow, stage, len(read.bursts), self.reading)
+        if not read.bursts:
+            self._converted(sample)
+            return
+        self.stages[stage] = NEVER
+        order = (flow.task.timing.priority, self.index)
+        for burst in read.bursts:
+            self.adcs[burst.adc].offer(Held(burst, self, sample), self.reading, order)
+
+    def converting(self, sample: Sample, end: int) -> None:
+        """One of the sample's bursts has an ADC, until `end`."""
+        sample.bursts -= 1
+        sample.end = max(sample.end, end)
+        if sample.bursts == 0:
+            self._converted(sample)
+
+    def _converted(self, sample: Sample) -> None:
+        """It is known when the last of the sample's bursts ends."""
+        self.stages[sample.stage] = sample.end
+        self.wake(sample.end)
+        flow = sample.flow
+        flow.samples -= 1
+        flow.done = max(flow.done, sample.end)
+        if flow.samples == 0:
+            self.mvms.converted(flow)
+
+
+@dataclass(slots=True)
+class Queue:
+    """One sequencer's way to the crossbars of its core."""
+
+    tasks: deque[Task]
+    arrived: int = 0
+    """When the head became the head with the fill port free."""
+
+
+class Mvms(Unit):
+    """The mvm queues of a core: the heads compete for latches, first come first served.
+
+    A head waits until the latches of all its crossbars are free and no head that came earlier
+    waits for any of them; ties go to the lower sequencer.
+    """
+
+    __slots__ = ("backs", "crossbars", "depth", "queues", "shift_add")
+
+    def __init__(self, clock: Clock, sequencers: int, depth: int, shift_add: int) -> None:
+        super().__init__(clock, Rank.FILL)
+        self.depth = depth
+        self.shift_add = shift_add
+        self.queues = [Queue(deque()) for _ in range(sequencers)]
+        self.backs = [WriteBack(clock) for _ in range(sequencers)]
+        self.crossbars: Mapping[int, Crossbar] = {}
+
+    def full(self, sequencer: int) -> bool:
+        return len(self.queues[sequencer].tasks) >= self.depth
+
+    def push(self, task: Task, cycle: int) -> None:
+        queue = self.queues[task.owner.index]
+        queue.tasks.append(task)
+        if len(queue.tasks) == 1:
+            queue.arrived = max(queue.arrived, cycle + 1)
+        self.wake(cycle + 1)
+
+    def step(self, cycle: int) -> None:
+        heads = [
+            (queue.arrived, index, queue.tasks[0])
+            for index, queue in enumerate(self.queues)
+            if queue.tasks and queue.arrived <= cycle
+        ]
+        wanted: set[int] = set()
+        for _, index, task in sorted(heads, key=lambda head: head[:2]):
+            free = wanted.isdisjoint(task.crossbars)
+            if free and all(self._free(x, task, cycle) for x in task.crossbars):
+                self._start(self.queues[index], cycle)
+            wanted.update(task.crossbars)
+
+    def _free(self, index: int, task: Task, cycle: int) -> bool:
+        crossbar = self.crossbars[index]
+        if crossbar.taken:
+            return False
+        if task.exclusive and crossbar.reading > cycle:
+            self.wake(crossbar.reading)
+            return False
+        return True
+
+    def _start(self, queue: Queue, cycle: int) -> None:
+        task = queue.tasks.popleft()
+        queue.arrived = task.start(self, cycle)
+        self.wake(queue.arrived)
+        task.owner.wake(cycle)
+
+    def fill(self, task: ReadTask, cycle: int) -> int:
+        """Bring a plan's input bytes into the latches of its crossbars."""
+        task.begin()
+        full = cycle + task.timing.fill
+        flow = Flow(task, len(task.timing.reads) * task.timing.phases)
+        for read in task.timing.reads:
+            self.crossbars[read.crossbar].latch(flow, read, full)
+        return full
+
+    def write(self, task: WriteTask, cycle: int) -> int:
+        """Write cells; their data come by a way of their own, so that fills may follow at once."""
+        task.begin()
+        (crossbar,) = (self.crossbars[index] for index in task.crossbars)
+        crossbar.taken = True
+        end = cycle + task.cycles
+
+        def written() -> None:
+            task.finish()
+            crossbar.release(end)
+
+        self.clock.at(end, written)
+        return cycle + 1
+
+    def converted(self, flow: Flow) -> None:
+        task = flow.task
+        self.backs[task.owner.index].offer(task, flow.done + self.shift_add, (task.number,))
+
+
+class WriteBack(Server[ReadTask]):
+    """One sequencer's port for finished accumulators, in the order in which they finish."""
+
+    __slots__ = ()
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock, Rank.WRITE_BACK)
+
+    def serve(self, item: ReadTask, cycle: int) -> int:
+        self.clock.at(cycle + item.timing.write_back, item.finish)
+        return item.timing.write_back

@@ -1,0 +1,52 @@
+"""What passes work on: one compilation's nouns, from the Graph to the Program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nmc.ir.graph import Array, Graph
+
+if TYPE_CHECKING:
+    from nmc.ir.interpreter import HostRunner
+    from nmc.ir.mapping import Mapping
+    from nmc.ir.program import Program
+    from nmc.ir.target import Target
+
+__all__ = ["Calibration", "Design"]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Inputs that stand for what the model will see: name -> array[samples, *shape without batch].
+
+    `origin` is said in reports: the file and key they came from, or how they were made up.
+    """
+
+    inputs: dict[str, Array]
+    origin: str
+    random: bool = False
+
+    @property
+    def samples(self) -> int:
+        return min((len(a) for a in self.inputs.values()), default=0)
+
+
+@dataclass(slots=True)
+class Design:
+    """The state of one compilation.
+
+    A pass reads the nouns that it needs and writes those it promises; nothing else passes between
+    passes.  `mapping` appears with the pass `stage`, `programs` (one per chip step of the mapping,
+    in order) with `codegen`.  `host_ops` is False when a model that needs the host is an error.
+    `host` computes opaque nodes wherever a pass runs the graph on calibration data.
+    """
+
+    graph: Graph
+    target: Target
+    calibration: Calibration | None = None
+    mapping: Mapping | None = None
+    programs: list[Program] = field(default_factory=list["Program"])
+    seed: int = 0
+    host_ops: bool = True
+    host: HostRunner | None = None

@@ -1,0 +1,327 @@
+"""The Mapping: where each tile of each matrix lies, what feeds it, what holds what.
+
+Plain frozen records, so that JSON and its schema follow from the types (`mapping_schema`).  Passes
+fill it level by level: `stage` makes steps, streams and stages; `tile` blocks and tiles; `place`
+cores and crossbars; `schedule-adc` conversions; `buffers` rings and buffers; `codegen` sequencers.
+Everything refers by index into the tuples of `Mapping`; -1 means "not decided yet" or "none".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+__all__ = [
+    "Block",
+    "Buffer",
+    "Kind",
+    "Mapping",
+    "Operand",
+    "Ring",
+    "Role",
+    "SequencerUse",
+    "Stage",
+    "Step",
+    "StepKind",
+    "Stream",
+    "StreamIo",
+    "Tile",
+    "Window",
+    "mapping_from_json",
+    "mapping_schema",
+    "mapping_to_json",
+]
+
+
+class StepKind(StrEnum):
+    HOST = "host"
+    CHIP = "chip"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One of the steps that execute in order: host subgraphs and phases of the chip alternate.
+
+    `inputs` and `outputs` name graph values; `nodes` names the first result of each graph node
+    that runs in this step.
+    """
+
+    kind: StepKind
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamIo:
+    """Where a stream meets global memory: tensor `value` of `shape`, brought into physical order
+    by reshape to `factors`, transpose by `perm` (see `nmc.ir.program.Io`)."""
+
+    value: str
+    shape: tuple[int, ...]
+    factors: tuple[int, ...]
+    perm: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A tensor that flows row by row: `rows` rows of `cols` pixels of `chans` elements.
+
+    `producer` is a stage, or -1 when the host puts it into global memory.  `source` is set in
+    that case; `sinks` lists the outputs that the host reads from this stream.
+    """
+
+    value: str
+    step: int
+    dtype: str
+    rows: int
+    cols: int
+    chans: int
+    producer: int = -1
+    source: StreamIo | None = None
+    sinks: tuple[StreamIo, ...] = ()
+
+    @property
+    def element_bytes(self) -> int:
+        return 1 if self.dtype in ("u8", "i8") else 4
+
+    @property
+    def row_bytes(self) -> int:
+        return self.cols * self.chans * self.element_bytes
+
+
+class Role(StrEnum):
+    """How a stage uses an operand."""
+
+    MAIN = "main"
+    """What the anchor works on: windows of rows, or row by row."""
+    ROW = "row"
+    """The row of the same number as the output row (skip connections, concatenation)."""
+    BROADCAST = "broadcast"
+    """One row of one pixel for all output rows (channel gates)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A stream that a stage consumes, with the padding that its ring shows around the rows.
+
+    `value` is the graph value that the stage's nodes know it by (a reshape of the stream's own
+    value, perhaps).
+    """
+
+    stream: int
+    role: Role
+    value: str
+    top: int = 0
+    left: int = 0
+    bottom: int = 0
+    right: int = 0
+    fill: int = 0
+
+
+class Kind(StrEnum):
+    """What a stage's anchor does; elementwise nodes may follow it on each row, in place."""
+
+    MATRIX = "matrix"
+    """Convolution or matrix product, on crossbars."""
+    WINDOW = "window"
+    """Pooling over windows; constant padding is a window of one."""
+    MEAN = "mean"
+    """Reduction over all rows and pixels."""
+    ROWS = "rows"
+    """Elementwise alone, softmax, layer norm."""
+    CONCAT = "concat"
+    """Channels of several streams side by side."""
+    CROP = "crop"
+    """A range of rows, pixels and channels."""
+    UPSAMPLE = "upsample"
+    """Each row and pixel repeated."""
+    BLOCKS = "blocks"
+    """Channels unfolded into blocks of pixels (depth to space)."""
+    RELAYOUT = "relayout"
+    """The same elements in another physical order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Rows and pixels that one output pixel sees: (height, width) of each."""
+
+    kernel: tuple[int, int] = (1, 1)
+    strides: tuple[int, int] = (1, 1)
+    dilations: tuple[int, int] = (1, 1)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        return (
+            (self.kernel[0] - 1) * self.dilations[0] + 1,
+            (self.kernel[1] - 1) * self.dilations[1] + 1,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A part of a stage's matrix that one gather can feed: the whole of an ungrouped one, or some
+    groups of a grouped one.
+
+    Its matrix has kernel height x kernel width x `chans` rows, in that order, from input channel
+    `chan0` on, and `outputs` columns, from output channel `output0` on.
+    """
+
+    chan0: int
+    chans: int
+    output0: int
+    outputs: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """An anchor operation and the elementwise nodes that follow it row by row.
+
+    `nodes` names the first result of each of its graph nodes in order of execution; `anchored`
+    says whether one of them is the anchor (`ROWS` and `RELAYOUT` have none); `forms` has for each
+    the digits (size, stride) of its result's layout (see `nmc.ir.layout`).  `output` is the
+    stage's stream.  `home` is the core that runs its vector work and sends its rows; `cores` are all that
+    hold tiles of it.  By kind:
+
+    - MATRIX, WINDOW: `window`; MATRIX: `blocks`, and `reading`, digits (size, stride) that give
+      the logical input channel of each physical one (convolution) or the logical weight row of
+      each place of the window (product).
+    - UPSAMPLE: `factors` of rows and pixels; BLOCKS: `factors` is the block's height and width.
+    - CROP: `starts` and `steps` of rows, pixels, channels.
+    - RELAYOUT: `placing`, digits (size, destination stride in elements) of the operand's places
+      in their physical order.
+    """
+
+    name: str
+    step: int
+    kind: Kind
+    nodes: tuple[str, ...]
+    forms: tuple[tuple[tuple[int, int], ...], ...]
+    anchored: bool
+    operands: tuple[Operand, ...]
+    output: int
+    unit: str
+    window: Window = Window()
+    factors: tuple[int, int] = (1, 1)
+    starts: tuple[int, int, int] = (0, 0, 0)
+    steps: tuple[int, int, int] = (1, 1, 1)
+    reading: tuple[tuple[int, int], ...] = ()
+    placing: tuple[tuple[int, int], ...] = ()
+    blocks: tuple[Block, ...] = ()
+    macs: int = 0
+    way: str = ""
+    copies: int = 1
+    home: int = -1
+    cores: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Rows row0.. of columns output0.. of a block's matrix, on one crossbar of one core.
+
+    `output0` counts within the block.  `cell_row0` and `channel0` are where it begins on the
+    crossbar.  The last three, per slice: ADC bits, step in level units, converted or not.
+    """
+
+    stage: int
+    block: int
+    row0: int
+    rows: int
+    output0: int
+    outputs: int
+    core: int = -1
+    crossbar: int = -1
+    cell_row0: int = 0
+    channel0: int = 0
+    bits: tuple[int, ...] = ()
+    steps: tuple[int, ...] = ()
+    converted: tuple[bool, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """The row buffer through which `stage` on `core` receives operand number `operand`.
+
+    `depth` slots of `row_bytes`, padding included; `token` counts rows that arrived (a semaphore
+    of `core`), `credit` free slots (a semaphore of `producer_core`).
+    """
+
+    stage: int
+    operand: int
+    core: int
+    producer_core: int
+    depth: int
+    row_bytes: int
+    address: int
+    token: int = -1
+    credit: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """A piece of a core's SRAM that belongs to a stage: `role` says what it holds."""
+
+    stage: int
+    core: int
+    role: str
+    address: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SequencerUse:
+    """Which sequencer of which core does what for which stage (-1: a stream's feeder)."""
+
+    step: int
+    core: int
+    sequencer: int
+    stage: int
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """How a graph lies on a target."""
+
+    name: str
+    steps: tuple[Step, ...]
+    streams: tuple[Stream, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    tiles: tuple[Tile, ...] = ()
+    rings: tuple[Ring, ...] = ()
+    buffers: tuple[Buffer, ...] = ()
+    sequencers: tuple[SequencerUse, ...] = ()
+
+    def stages_of(self, step: int) -> Iterator[tuple[int, Stage]]:
+        return ((i, s) for i, s in enumerate(self.stages) if s.step == step)
+
+    def tiles_of(self, stage: int) -> Iterator[tuple[int, Tile]]:
+        return ((i, t) for i, t in enumerate(self.tiles) if t.stage == stage)
+
+    def consumers(self, stream: int) -> Iterator[tuple[int, int]]:
+        """(stage, operand number) of each use of a stream."""
+        for index, stage in enumerate(self.stages):
+            for number, operand in enumerate(stage.operands):
+                if operand.stream == stream:
+                    yield index, number
+
+
+def mapping_to_json(mapping: Mapping) -> bytes:
+    """Canonical JSON: one record a line where records are many, keys in order of declaration."""
+    return msgspec.json.format(msgspec.json.encode(mapping), indent=1)
+
+
+def mapping_from_json(text: bytes) -> Mapping:
+    """Inverse of `mapping_to_json`; msgspec.ValidationError names the path of what is wrong."""
+    return msgspec.json.decode(text, type=Mapping)
+
+
+def mapping_schema() -> dict[str, Any]:
+    """The JSON Schema of mapping.json."""
+    return msgspec.json.schema(Mapping)

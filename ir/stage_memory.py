@@ -1,0 +1,165 @@
+"""What a stage keeps in the SRAM of each core that works for it, apart from its rings.
+
+The list is shared by `place`, which must know whether a core has room, `buffers`, which gives
+addresses, and `codegen`, which uses them by role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from nmc.ir.graph import Array, Node, Value
+from nmc.ir.layout import Digit, offsets
+from nmc.ir.mapping import Kind, Mapping, Operand, Role, Stage, Tile
+from nmc.ir.ops import FlipSign, LayerNorm, Lut
+
+__all__ = [
+    "CoreOutputs",
+    "Table",
+    "constant_table",
+    "core_outputs",
+    "ring_operands",
+    "ring_row_bytes",
+    "stage_memory",
+]
+
+RECORD_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class CoreOutputs:
+    """Accumulators that one core computes for a block: columns output0.. of the block's."""
+
+    block: int
+    output0: int
+    outputs: int
+    at: int
+    """Where they begin within a pixel of the core's accumulator row."""
+
+
+def core_outputs(stage: Stage, tiles: list[Tile], core: int) -> list[CoreOutputs]:
+    """The read plans of a stage on a core: one per block, covering its tiles' columns."""
+    result: list[CoreOutputs] = []
+    at = 0
+    for block in range(len(stage.blocks)):
+        mine = [t for t in tiles if t.core == core and t.block == block]
+        if mine:
+            first = min(t.output0 for t in mine)
+            width = max(t.output0 + t.outputs for t in mine) - first
+            result.append(CoreOutputs(block, first, width, at))
+            at += width
+    return result
+
+
+def ring_operands(stage: Stage, core: int) -> list[int]:
+    """Operands of which a core needs a ring: all at home, what feeds crossbars elsewhere."""
+    return list(range(len(stage.operands))) if core == stage.home else [0]
+
+
+def ring_row_bytes(mapping: Mapping, operand: Operand) -> int:
+    stream = mapping.streams[operand.stream]
+    cols = operand.left + stream.cols + operand.right
+    return cols * stream.chans * stream.element_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A constant operand as rows in SRAM: dims it spans (of rows, pixels, channels) and data."""
+
+    spans: tuple[bool, bool, bool]
+    data: Array
+
+    @property
+    def is_scalar(self) -> bool:
+        return self.data.size == 1
+
+
+def constant_table(mapping: Mapping, stage: Stage, node: Node, value: Value) -> Table:
+    """A constant operand of a rowwise node, in the physical order of the node's result.
+
+    Dimensions along which it doesn't change are dropped.
+    """
+    if isinstance(node.op, Lut):
+        return Table((False, False, True), value.array)
+    stream = mapping.streams[stage.output]
+    index = stage.nodes.index(node.output.name)
+    order = offsets([Digit(size, stride) for size, stride in stage.forms[index]])
+    full = np.broadcast_to(value.array, node.output.type.shape).reshape(-1)[order]
+    full = full.reshape(stream.rows, stream.cols, stream.chans)
+    spans = (_varies(full, 0), _varies(full, 1), _varies(full, 2))
+    pick = tuple(slice(None) if varies else slice(0, 1) for varies in spans)
+    return Table(spans, np.ascontiguousarray(full[pick]))
+
+
+def _varies(data: Array, axis: int) -> bool:
+    first = np.take(data, [0], axis)
+    return not np.array_equal(np.broadcast_to(first, data.shape), data)
+
+
+def stage_memory(
+    mapping: Mapping, stage: Stage, tiles: list[Tile], nodes: dict[str, Node], core: int
+) -> Iterator[tuple[str, int]]:
+    """(role, bytes) of everything the stage keeps on a core."""
+    stream = mapping.streams[stage.output]
+    for other in stage.cores if stage.kind is Kind.MATRIX else ():
+        width = sum(p.outputs for p in core_outputs(stage, tiles, other))
+        bytes_ = 2 * stream.cols * width * 4
+        if other == core:
+            yield "acc", bytes_
+        elif core == stage.home:
+            yield f"part{other}", bytes_
+    if core != stage.home:
+        return
+    yield "out", _out_bytes(mapping, stage)
+    if stage.kind is Kind.MATRIX:
+        yield "records", stream.chans * RECORD_BYTES
+    if stage.kind is Kind.MEAN:
+        yield "sum", stream.chans * 4
+        yield "partial", stream.chans * 4
+        yield "records", stream.chans * RECORD_BYTES
+    for name in stage.nodes:
+        yield from _node_memory(mapping, stage, nodes[name], last=name == stage.nodes[-1])
+
+
+def _out_bytes(mapping: Mapping, stage: Stage) -> int:
+    """Two slots of what a firing emits, so that one can be sent while the other is made."""
+    stream = mapping.streams[stage.output]
+    if stage.kind is Kind.RELAYOUT:
+        return stream.rows * stream.row_bytes
+    rows = stage.factors[0] if stage.kind in (Kind.UPSAMPLE, Kind.BLOCKS) else 1
+    return 2 * rows * stream.row_bytes
+
+
+def _node_memory(
+    mapping: Mapping, stage: Stage, node: Node, *, last: bool
+) -> Iterator[tuple[str, int]]:
+    name = node.output.name
+    is_anchor = stage.anchored and name == stage.nodes[0]
+    if not last:
+        digits = stage.forms[stage.nodes.index(name)]
+        stream = mapping.streams[stage.output]
+        whole = prod(size for size, _ in digits) == stream.rows * stream.cols * stream.chans
+        places = stream.cols * stream.chans if whole else stream.chans
+        yield f"temp:{name}", places * (1 if node.output.type.dtype in ("u8", "i8") else 4)
+    if is_anchor:
+        return
+    if isinstance(node.op, FlipSign):
+        yield f"table:{name}:0", 256
+    elif isinstance(node.op, LayerNorm):
+        yield f"table:{name}:1", 2 * 4 * prod(node.operand(1).type.shape)
+    else:
+        yield from _constant_memory(mapping, stage, node)
+
+
+def _constant_memory(mapping: Mapping, stage: Stage, node: Node) -> Iterator[tuple[str, int]]:
+    """Tables of constant operands; a scalar is an immediate unless it stands on the left."""
+    for number, value in enumerate(node.inputs):
+        if value is not None and value.is_constant:
+            table = constant_table(mapping, stage, node, value)
+            if not table.is_scalar or number == 0:
+                yield f"table:{node.output.name}:{number}", table.data.nbytes
+

@@ -1,0 +1,242 @@
+"""The Python API: `compile`, `load`, `check`, and what they give back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+import nmc
+from nmc import data
+from nmc.backends.container import Contents, ModelInfo, contents_of, read_container, write_container
+from nmc.backends.execute import Execution, execute
+from nmc.backends.report_data import ReportData, report_data
+from nmc.backends.simulator import MAX_CYCLES
+from nmc.checking import Verdict, check_model
+from nmc.compiling import Compilation, Wish, compile_design
+from nmc.data import InputData
+from nmc.frontend import Source
+from nmc.ir.diagnostics import Diagnostic, Report
+from nmc.ir.graph import Array
+from nmc.ir.target import Target
+from nmc.pipeline import Observer
+from nmc.verifying import Demands, Verification, verify
+
+__all__ = ["Compiled", "Run", "check", "compile", "contents_from", "load"]
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One simulated run.  `outputs` are [samples, *one sample] by name.
+
+    `cycles` last until the last of the inputs in flight is done, `latency_cycles` until the
+    first; `interval_cycles` is their distance in the steady state, None with one in flight.
+    """
+
+    outputs: dict[str, Array]
+    samples: int
+    execution: Execution
+
+    @property
+    def cycles(self) -> int:
+        return self.execution.cycles
+
+    @property
+    def latency_cycles(self) -> int:
+        return self.execution.latency_cycles
+
+    @property
+    def interval_cycles(self) -> float | None:
+        return self.execution.interval_cycles
+
+    @property
+    def instructions(self) -> int:
+        return self.execution.instructions
+
+    @property
+    def stalls(self) -> dict[str, int]:
+        """Cycles by cause, summed over sequencers."""
+        return dict(self.execution.stalls)
+
+    @property
+    def adc_utilization(self) -> float:
+        return self.execution.adc_utilization
+
+    @property
+    def wall_s(self) -> float:
+        return self.execution.wall_s
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A mapping file in memory: what `compile` makes and `load` reads."""
+
+    contents: Contents
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Warnings and notes of the compilation."""
+        return self.contents.diagnostics
+
+    @property
+    def target(self) -> Target:
+        return self.contents.target
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the mapping file; whole, or not at all."""
+        write_container(Path(path), self.contents)
+
+    def inputs(self, x: Any, *, samples: int = 1) -> InputData:
+        """Data for the model's inputs: a text as on the command line (`X.npz:key`, `random:1`),
+        several of them, an array, or a mapping of arrays by input name."""
+        values = self.contents.graph.inputs
+        if isinstance(x, InputData):
+            return x
+        if isinstance(x, str | os.PathLike):
+            return data.read_inputs([os.fspath(x)], values, samples=samples)
+        if isinstance(x, Sequence) and x and all(isinstance(each, str) for each in x):
+            return data.read_inputs(list(x), values, samples=samples)
+        return data.from_arrays(x, values)
+
+    def run(
+        self,
+        x: Any,
+        *,
+        inflight: int = 1,
+        engine: str = "reference",
+        max_cycles: int = MAX_CYCLES,
+        detect_races: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> Run:
+        """Simulate the program on inputs; `inflight` of them share the chip at a time."""
+        given = self.inputs(x, samples=inflight)
+        with threadpool_limits(1):
+            done = execute(
+                self.contents,
+                given.arrays,
+                inflight=inflight,
+                engine=engine,
+                max_cycles=max_cycles,
+                detect_races=detect_races,
+                progress=progress,
+            )
+        return Run(dict(done.outputs), given.samples, done)
+
+    def verify(
+        self,
+        model: Source | None = None,
+        x: Any = "random",
+        *,
+        labels: Any = None,
+        samples: int | None = None,
+        per_layer: bool = False,
+        demands: Demands | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Verification:
+        """Compare simulated outputs with the quantised graph's, and with the model's own."""
+        made = samples or DEFAULT_SAMPLES
+        with threadpool_limits(1):
+            return verify(
+                self.contents,
+                model,
+                self.inputs(x, samples=made),
+                labels=labels,
+                samples=samples,
+                per_layer=per_layer,
+                demands=demands or Demands(),
+                progress=progress,
+            )
+
+    def report(self) -> ReportData:
+        """Which layer lies where, how full, how often each ADC converts, what the host does."""
+        return report_data(self.contents)
+
+
+DEFAULT_SAMPLES = 16
+
+
+def compile(
+    model: Source,
+    target: str | Target = "spin-128",
+    *,
+    calib: Any = None,
+    input_shapes: Shapes | None = None,
+    set: Sequence[str] = (),
+    mesh: str = "",
+    seed: int = 0,
+    host_ops: str = "allow",
+    pipeline: str = "@default",
+    observer: Observer | None = None,
+) -> Compiled:
+    """Compile an ONNX model (a path, bytes or a ModelProto) for a target.
+
+    `calib` are inputs like those the model will see: a text as on the command line, an array, or
+    a mapping of arrays by input name; a float model without them is calibrated on random inputs,
+    with a warning.  `set` are `KEY=VALUE` texts that change the target.  NmcError carries every
+    problem that could be found.
+    """
+    wish = Wish(
+        model,
+        target=target,
+        calib=calib,
+        input_shapes=dict(input_shapes or {}),
+        overrides=tuple(set),
+        mesh=mesh,
+        seed=seed,
+        host_ops=host_ops,
+        pipeline=pipeline,
+    )
+    with threadpool_limits(1):
+        return Compiled(contents_from(compile_design(wish, Report(), observer=observer)))
+
+
+def contents_from(done: Compilation) -> Contents:
+    """The mapping file of a compilation that went all the way."""
+    wish = done.wish
+    shapes = (f"{name}={','.join(map(str, s))}" for name, s in sorted(wish.input_shapes.items()))
+    return contents_of(
+        done.design,
+        model=ModelInfo(PurePath(done.model.file).name, done.model.sha256),
+        pipeline=str(done.pipeline),
+        tool_version=nmc.__version__,
+        options={
+            "host_ops": wish.host_ops,
+            "input_shapes": tuple(shapes),
+            "mesh": wish.mesh,
+            "set": tuple(wish.overrides),
+        },
+        diagnostics=done.report,
+    )
+
+
+def load(path: str | os.PathLike[str]) -> Compiled:
+    """Read a mapping file.  NmcError says which member is wrong, and how."""
+    return Compiled(read_container(Path(path)))
+
+
+def check(
+    model: Source,
+    target: str | Target = "spin-128",
+    *,
+    input_shapes: Shapes | None = None,
+    set: Sequence[str] = (),
+    mesh: str = "",
+    host_ops: str = "allow",
+) -> Verdict:
+    """Say whether a model compiles, what runs where, and what is in the way."""
+    wish = Wish(
+        model,
+        target=target,
+        input_shapes=dict(input_shapes or {}),
+        overrides=tuple(set),
+        mesh=mesh,
+        host_ops=host_ops,
+    )
+    with threadpool_limits(1):
+        return check_model(wish)

@@ -1,0 +1,137 @@
+"""`nmc targets`: the chips that ship, one in full with the origin of each figure, all keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from nmc.cli.session import Session, common
+
+if TYPE_CHECKING:
+    from nmc.ir.target import Target
+
+
+@click.command("targets")
+@click.argument("what", required=False, default="list", type=click.Choice(["list", "show", "keys"]))
+@click.argument("name", required=False)
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key.")
+@click.option("--toml", is_flag=True, help="show: print a complete target file instead.")
+@common
+def command(
+    session: Session, what: str, name: str | None, overrides: tuple[str, ...], toml: bool
+) -> int:
+    """List the targets that ship; `show NAME` one with the origin of each value; or all `keys`."""
+    if what == "keys":
+        return keys(session)
+    if what == "show":
+        return show(session, name, overrides, toml)
+    return listing(session)
+
+
+def listing(session: Session) -> int:
+    import textwrap
+
+    from nmc.targets import DEFAULT, devices, load, shipped
+
+    targets = {name: load(name) for name in shipped()}
+    data = {
+        "targets": [summary(name, target) for name, target in targets.items()],
+        "default": DEFAULT,
+        "devices": list(devices()),
+    }
+    lines = []
+    for name, target in targets.items():
+        star = "  (default)" if name == DEFAULT else ""
+        lines += [f"{name}{star}", *textwrap.wrap(target.description, 76, initial_indent="  ",
+                                                  subsequent_indent="  ")]
+        lines += [f"  {size_line(target)}", ""]
+    lines.append(f"device presets: {', '.join(devices())}")
+    return session.result(data, lines)
+
+
+def size_line(target: Target) -> str:
+    crossbar = target.crossbar
+    return (
+        f"{target.mesh.width}x{target.mesh.height} cores of {target.core.crossbars} crossbars "
+        f"{crossbar.rows}x{crossbar.cols}, {crossbar.cell_bits} bits a cell, "
+        f"{target.adc.bits}-bit ADCs"
+    )
+
+
+def summary(name: str, target: Target) -> dict[str, Any]:
+    return {
+        "name": name,
+        "description": target.description,
+        "cores": target.cores,
+        "crossbars": target.crossbars,
+        "rows": target.crossbar.rows,
+        "cols": target.crossbar.cols,
+        "exact": target.exact,
+    }
+
+
+def show(session: Session, name: str | None, overrides: tuple[str, ...], toml: bool) -> int:
+    from nmc.ir.diagnostics import Report
+    from nmc.ir.target_toml import resolved, target_to_toml
+    from nmc.targets import DEFAULT, load
+
+    report = Report()
+    target = load(name or DEFAULT, overrides, report)
+    session.diagnose(report)
+    values = resolved(target)
+    data = {
+        "name": target.name,
+        "exact": target.exact,
+        "values": [
+            {
+                "key": key,
+                "value": value,
+                "origin": str(target.origin_of(key)),
+                "source": target.source_of(key),
+            }
+            for key, value in values.items()
+        ],
+    }
+    if toml:
+        return session.result(data, target_to_toml(target).splitlines())
+    return session.result(data, list(by_table(target, values)))
+
+
+def by_table(target: Target, values: Mapping[str, object]) -> Iterator[str]:
+    """`name = value` under its table, and where the value is from beside or below it."""
+    table = ""
+    for key, value in values.items():
+        section, _, name = key.rpartition(".")
+        if section != table:
+            table = section
+            yield f"[{table}]"
+        text = f"{name} = {value_text(value)}"
+        origin = str(target.origin_of(key))
+        if len(text) + len(origin) + 5 > 80:
+            yield text
+            text = ""
+        yield f"{text:<46}  # {origin}" if len(text) <= 46 else f"{text}  # {origin}"
+
+
+def value_text(value: object) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(value_text(item) for item in value) + "]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def keys(session: Session) -> int:
+    import textwrap
+
+    from nmc.ir.target_manual import describe_keys
+
+    entries = describe_keys()
+    lines = []
+    for entry in entries:
+        default = entry.default if entry.default == "required" else f"default {entry.default}"
+        parts = [entry.values, entry.unit, default]
+        lines.append(f"{entry.path}: {', '.join(part for part in parts if part)}")
+        lines += textwrap.wrap(entry.doc, 76, initial_indent="    ", subsequent_indent="    ")
+    return session.result({"keys": [asdict(entry) for entry in entries]}, lines)

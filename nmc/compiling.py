@@ -1,0 +1,159 @@
+"""The driver: from a model and a wish to a design that the passes have worked on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nmc import data, targets
+from nmc.backends.host import OrtHost
+from nmc.frontend import ReadModel, Source, import_model, read_model
+from nmc.ir import ops
+from nmc.ir.abilities import is_mover, varying
+from nmc.ir.design import Calibration, Design
+from nmc.ir.diagnostics import NmcError, Report, error
+from nmc.ir.graph import Graph, Value
+from nmc.ir.target import Target
+from nmc.pipeline import Observer, Pipeline
+
+__all__ = [
+    "Compilation",
+    "Wish",
+    "calibrated",
+    "compile_design",
+    "host_allowed",
+    "read_input_shapes",
+    "target_of",
+]
+
+MATRICES = (ops.Conv, ops.ConvTranspose, ops.MatMul)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a compilation was asked for; the words of `nmc compile`."""
+
+    model: Source
+    target: str | Target = targets.DEFAULT
+    calib: Any = ()
+    input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
+    overrides: Sequence[str] = ()
+    mesh: str = ""
+    seed: int = 0
+    host_ops: str = "allow"
+    pipeline: str = "@default"
+
+
+@dataclass(frozen=True, slots=True)
+class Compilation:
+    """What came of a wish: the design, and all that its record needs to say of how it came."""
+
+    wish: Wish
+    model: ReadModel
+    design: Design
+    pipeline: Pipeline
+    report: Report
+
+
+def compile_design(
+    wish: Wish,
+    report: Report,
+    *,
+    observer: Observer | None = None,
+    announce: Callable[[str], None] = lambda text: None,
+) -> Compilation:
+    """Import, calibrate, run the pipeline.  NmcError with every problem that could be found."""
+    target = target_of(wish, report)
+    pipeline = Pipeline.parse(wish.pipeline).resolved(wish.seed)
+    pipeline.check_levels()
+    announce("import")
+    model = read_model(wish.model)
+    graph = import_model(model, input_shapes=wish.input_shapes, report=report)
+    calibration = calibrated(wish.calib, graph, wish.seed, report)
+    design = Design(
+        graph,
+        target,
+        calibration,
+        seed=wish.seed,
+        host_ops=host_allowed(wish.host_ops),
+        host=OrtHost(),
+    )
+    pipeline.run(design, report, observer=observer)
+    return Compilation(wish, model, design, pipeline, report)
+
+
+def target_of(wish: Wish, report: Report) -> Target:
+    """The target with `--set` and `--mesh` applied; `bad-option` for a mesh that is none."""
+    given = wish.target
+    if isinstance(given, Target):
+        target = targets.override(given, wish.overrides, report) if wish.overrides else given
+    else:
+        target = targets.load(given, wish.overrides, report)
+    return targets.override(target, mesh_override(wish.mesh, target)) if wish.mesh else target
+
+
+def mesh_override(text: str, target: Target) -> list[str]:
+    """What `--mesh WxH` sets; memory ports that would lie outside move to the new edge."""
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        message = f"`--mesh {text}`: write columns x rows of cores, such as 4x4"
+        raise NmcError(error("bad-option", message))
+    w, h = int(width), int(height)
+    ports = dict.fromkeys((min(x, w - 1), min(y, h - 1)) for x, y in target.mesh.memory_ports)
+    listed = ", ".join(f"[{x}, {y}]" for x, y in ports)
+    return [f"mesh.width={w}", f"mesh.height={h}", f"mesh.memory_ports=[{listed}]"]
+
+
+def host_allowed(text: str) -> bool:
+    if text not in ("allow", "deny"):
+        raise NmcError(error("bad-option", f"host_ops is `{text}`; it can be allow or deny"))
+    return text == "allow"
+
+
+def read_input_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """`name=1,3,224,224` by name; `bad-input-shape` for what isn't that."""
+    shapes = {}
+    for text in texts:
+        name, equals, sizes = text.rpartition("=")
+        numbers = [size.strip() for size in sizes.split(",")]
+        if not equals or not name or not all(n.isdecimal() and len(n) < 12 for n in numbers):
+            message = f"`--input-shape {text}` can't be read"
+            remedy = "write NAME=SIZES, such as image=1,3,224,224"
+            raise NmcError(error("bad-input-shape", message, remedy=remedy))
+        shapes[name] = tuple(map(int, numbers))
+    return shapes
+
+
+# Calibration
+
+
+def calibrated(given: Any, graph: Graph, seed: int, report: Report) -> Calibration | None:
+    """Calibration inputs: from texts of the command line or arrays; made up, with a warning, for
+    a model that needs them and got none; None for one that brings its quantisation along."""
+    if isinstance(given, Calibration):
+        return given
+    if isinstance(given, str):
+        given = (given,)
+    if given is None or (isinstance(given, Sequence) and not len(given)):
+        return data.calibration((), graph.inputs, seed, report) if is_float(graph) else None
+    if isinstance(given, Sequence) and all(isinstance(each, str) for each in given):
+        return data.calibration(given, graph.inputs, seed, report)
+    arrays = data.from_arrays(given, graph.inputs)
+    return Calibration(arrays.arrays, arrays.origin)
+
+
+def is_float(graph: Graph) -> bool:
+    """Whether some matrix of the graph works on activations that no quantised value gives."""
+    matrices = [n for n in graph if isinstance(n.op, MATRICES) and len(varying(n)) == 1]
+    return not all(is_dequantized(varying(node)[0]) for node in matrices)
+
+
+def is_dequantized(value: Value) -> bool:
+    """Whether a value stands for integers, moved about perhaps."""
+    producer = value.producer
+    if producer is None:
+        return False
+    if isinstance(producer.op, ops.Dequantize | ops.DequantizeAxis):
+        return True
+    return is_mover(producer) and all(is_dequantized(v) for v in varying(producer))

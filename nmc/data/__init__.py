@@ -1,0 +1,24 @@
+"""The user's data: files of arrays, made-up inputs, labels; read safely, fitted to a model."""
+
+from __future__ import annotations
+
+from nmc.data.fit import fit, sample_shape
+from nmc.data.inputs import (
+    InputData,
+    calibration,
+    from_arrays,
+    random_inputs,
+    read_inputs,
+    read_labels,
+)
+
+__all__ = [
+    "InputData",
+    "calibration",
+    "fit",
+    "from_arrays",
+    "random_inputs",
+    "read_inputs",
+    "read_labels",
+    "sample_shape",
+]

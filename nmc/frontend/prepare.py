@@ -1,0 +1,240 @@
+"""Brings a model into one form, or refuses it: known operators, one opset each, no functions.
+
+What the standard leaves to the tools is tolerated: domains listed twice, `ai.onnx` for the default
+domain, nodes out of order, a graph without a name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import networkx as nx
+import onnx
+from google.protobuf.message import Message
+from onnx import checker, defs, inliner, version_converter
+
+from nmc.frontend.domains import operator_problems
+from nmc.frontend.external import inner_tensors, is_external, subgraphs
+from nmc.frontend.provenance import locate
+from nmc.frontend.reading import ReadModel
+from nmc.ir.diagnostics import Diagnostic, Loc, NmcError, error
+
+__all__ = ["captures", "prepare"]
+
+OLDEST = 7
+"""Before opset 7 broadcasting had other rules; such models are converted."""
+
+SMALL_TEXT = 300
+NODE_OF_MESSAGE = re.compile(r"Name: (?P<name>.*?) OpType: (?P<op>\w+)")
+NOISE = re.compile(r"^\[[\w ]+\] |\(op_type:\w*(, node name: [^)]*)?\):? ?")
+
+
+def prepare(model: ReadModel) -> tuple[onnx.ModelProto, dict[str, int]]:
+    """The model with functions inlined and nodes in order, and the version of each domain.
+
+    Changes the model in place.  NmcError lists what is wrong with it.
+    """
+    proto, file = model.proto, model.file
+    opsets = normalise_domains(proto)
+    if problems := [*version_problems(proto, opsets, file)]:
+        raise NmcError(*problems)
+    if problems := operator_problems(proto, opsets, file):
+        raise NmcError(*problems)
+    for tensor in filter(is_external, inner_tensors(proto)):
+        tensor.CopyFrom(model.companions.resolve(tensor))
+    if proto.functions:
+        proto = inlined(proto, file)
+    sort_nodes(proto.graph, file)
+    if opsets.get("", OLDEST) < OLDEST:
+        proto = converted(proto, opsets[""], file)
+        opsets[""] = OLDEST
+    check(proto, file)
+    return proto, opsets
+
+
+def normalise_domains(proto: onnx.ModelProto) -> dict[str, int]:
+    """Name the default domain "" everywhere, each domain once; its newest version counts."""
+    opsets: dict[str, int] = {}
+    for entry in proto.opset_import:
+        domain = plain_domain(entry.domain)
+        opsets[domain] = max(entry.version, opsets.get(domain, 0))
+    if not opsets and proto.ir_version < 3:
+        opsets[""] = 1
+    del proto.opset_import[:]
+    proto.opset_import.extend(onnx.helper.make_opsetid(d, v) for d, v in sorted(opsets.items()))
+    normalise_nodes(proto.graph.node)
+    for function in proto.functions:
+        normalise_nodes(function.node)
+    if not proto.graph.name:
+        proto.graph.name = "graph"
+    return opsets
+
+
+def normalise_nodes(nodes: Iterable[onnx.NodeProto]) -> None:
+    for node in nodes:
+        node.domain = plain_domain(node.domain)
+        for graph in subgraphs(node):
+            normalise_nodes(graph.node)
+
+
+def plain_domain(domain: str) -> str:
+    return "" if domain == "ai.onnx" else domain
+
+
+def version_problems(
+    proto: onnx.ModelProto, opsets: dict[str, int], file: str
+) -> Iterable[Diagnostic]:
+    versions = {
+        "the IR": (proto.ir_version, onnx.IR_VERSION),
+        "the operator set of ONNX": (opsets.get("", 0), defs.onnx_opset_version()),
+        "the operator set ai.onnx.ml": (opsets.get("ai.onnx.ml", 0), defs.onnx_ml_opset_version()),
+    }
+    for what, (used, newest) in versions.items():
+        if used > newest:
+            text = f"{file} uses version {used} of {what}; onnx {onnx.__version__} knows {newest}"
+            remedy = "export with opset_version=21, or upgrade: pip install -U onnx onnxruntime"
+            yield error("onnx-too-new", text, Loc(file), remedy=remedy)
+
+
+def inlined(proto: onnx.ModelProto, file: str) -> onnx.ModelProto:
+    try:
+        return inliner.inline_local_functions(proto, True)
+    except Exception as problem:
+        text = f"the model's own functions can't be put in place: {condensed(str(problem))}"
+        raise NmcError(error("onnx-invalid", text, Loc(file))) from None
+
+
+def converted(proto: onnx.ModelProto, version: int, file: str) -> onnx.ModelProto:
+    try:
+        return version_converter.convert_version(proto, OLDEST)
+    except Exception as problem:
+        text = (
+            f"the model uses opset {version} of ONNX, older than {OLDEST}, "
+            f"and onnx can't convert it: {condensed(str(problem))}"
+        )
+        remedy = "export the model again with opset_version=17"
+        raise NmcError(error("onnx-invalid", text, Loc(file), remedy=remedy)) from None
+
+
+def check(proto: onnx.ModelProto, file: str) -> None:
+    """Let onnx judge the model by the rules of the standard."""
+    completed = complete_entries(proto.graph)
+    try:
+        checker.check_model(without_companions(proto))
+    except Exception as problem:
+        message = str(problem)
+        loc = Loc(file)
+        if found := NODE_OF_MESSAGE.search(message):
+            nodes = proto.graph.node
+            places = locate(nodes, len(nodes), file)
+            same = [p for n, p in zip(nodes, places, strict=True) if n.name == found["name"]]
+            loc = next((p for p in same if p.op == found["op"]), loc)
+        text = f"the model breaks a rule of ONNX: {condensed(message)}"
+        remedy = "export the model again, or ask its exporter's authors"
+        raise NmcError(error("onnx-invalid", text, loc, remedy=remedy)) from None
+    finally:
+        for entry, field in completed:
+            entry.ClearField(field)
+
+
+def complete_entries(graph: onnx.GraphProto) -> list[tuple[Message, str]]:
+    """Give inputs and outputs the type or shape that they lack, which harms nobody but the
+    checker; says which fields of what to clear again."""
+    added: list[tuple[Message, str]] = []
+    for value in (*graph.input, *graph.output):
+        if not value.HasField("type"):
+            value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+            value.type.tensor_type.shape.SetInParent()
+            added.append((value, "type"))
+        elif value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
+            value.type.tensor_type.shape.SetInParent()
+            added.append((value.type.tensor_type, "shape"))
+    return added
+
+
+def without_companions(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The model as the checker can judge it without reading companion files, which would be looked
+    for in the current folder: initialisers that lie there become inputs."""
+    if not any(is_external(tensor) for tensor in proto.graph.initializer):
+        return proto
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    own = [tensor for tensor in copy.graph.initializer if not is_external(tensor)]
+    inputs = {value.name for value in copy.graph.input}
+    for tensor in proto.graph.initializer:
+        if is_external(tensor) and tensor.name not in inputs:
+            entry = onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            copy.graph.input.append(entry)
+    del copy.graph.initializer[:]
+    copy.graph.initializer.extend(own)
+    return copy
+
+
+def condensed(message: str) -> str:
+    """The first line of a message of onnx, without its decoration."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    text = NOISE.sub("", lines[0] if lines else "no reason given")
+    text = re.sub(r"^.*?\.(cc|h):\d+:? ?[\w ]*?: ", "", text)
+    return text[:SMALL_TEXT].rstrip(". ")
+
+
+def sort_nodes(graph: onnx.GraphProto, file: str) -> None:
+    """Put the nodes of a graph in topological order, changing as little as can be.
+
+    NmcError if they use what nothing defines, or feed each other in a circle.
+    """
+    if problems := undefined(graph, file):
+        raise NmcError(*problems)
+    producer = {name: i for i, node in enumerate(graph.node) for name in node.output if name}
+    needs = [
+        [producer[name] for name in (*node.input, *captures(node)) if name in producer]
+        for node in graph.node
+    ]
+    if all(earlier < i for i, before in enumerate(needs) for earlier in before):
+        return
+    flow: nx.DiGraph[int] = nx.DiGraph()
+    flow.add_nodes_from(range(len(needs)))
+    flow.add_edges_from((earlier, i) for i, before in enumerate(needs) for earlier in before)
+    try:
+        order = list(nx.lexicographical_topological_sort(flow))
+    except nx.NetworkXUnfeasible:
+        cycle = " -> ".join(
+            graph.node[a].name or graph.node[a].op_type for a, _ in nx.find_cycle(flow)
+        )
+        text = f"nodes feed each other in a circle: {cycle}"
+        raise NmcError(error("onnx-invalid", text, Loc(file))) from None
+    nodes = [graph.node[i] for i in order]
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
+
+
+def undefined(graph: onnx.GraphProto, file: str) -> list[Diagnostic]:
+    """One problem for each name that is used and that nothing defines."""
+    known = {value.name for value in (*graph.input, *graph.initializer)}
+    known |= {sparse.values.name for sparse in graph.sparse_initializer}
+    known.update(name for node in graph.node for name in node.output)
+    found: dict[str, Diagnostic] = {}
+    for node, loc in zip(graph.node, locate(graph.node, len(graph.node), file), strict=True):
+        for name in (*node.input, *captures(node)):
+            if name and name not in known and name not in found:
+                text = f"the node uses `{name}`, which nothing in the model defines"
+                remedy = "export the model again; was it cut by hand?"
+                found[name] = error("onnx-invalid", text, loc, remedy=remedy)
+    return list(found.values())
+
+
+def captures(node: onnx.NodeProto) -> list[str]:
+    """Names of outer values that the subgraphs of a node use, in order."""
+    found: dict[str, None] = {}
+    for graph in subgraphs(node):
+        own = {v.name for v in (*graph.input, *graph.initializer)}
+        own |= {sparse.values.name for sparse in graph.sparse_initializer}
+        for inner in graph.node:
+            used = dict.fromkeys((*inner.input, *captures(inner)))
+            found |= {name: None for name in used if name and name not in own}
+            own.update(inner.output)
+        outputs = (value.name for value in graph.output)
+        found |= {name: None for name in outputs if name not in own}
+    return list(found)

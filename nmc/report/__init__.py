@@ -1,0 +1,1 @@
+"""Renders diagnostics and reports for people: terminal, CSV, plain dictionaries for JSON."""

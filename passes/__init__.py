@@ -1,0 +1,1 @@
+"""The verbs: each pass turns nouns into nouns, and imports nothing of ours but `nmc.ir`."""

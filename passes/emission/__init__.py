@@ -1,0 +1,1 @@
+"""How the pass `codegen` writes programs: streams of instructions, stages, rows, constants."""

@@ -1,0 +1,322 @@
+"""Rows in SRAM as operands, and the elementwise nodes that work on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nmc.ir import ops
+from nmc.ir.diagnostics import NmcError, error
+from nmc.ir.graph import Array, Node, Value
+from nmc.ir.mapping import Role, Stage
+from nmc.ir.program import Desc, Vec
+from nmc.ir.stage_memory import Table, constant_table
+from nmc.passes.emission.chip import ChipWriter
+from nmc.passes.emission.turns import Segment
+from nmc.passes.emission.writer import INPUT, TURN, Writer
+
+__all__ = ["Chain", "Row", "element_bytes", "out_row", "ring_row"]
+
+
+def element_bytes(dtype: str) -> int:
+    return 1 if dtype in ("u8", "i8") else 4
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of `cols` pixels of `chans` elements somewhere in a core's SRAM.
+
+    `pixel_bytes` is the distance of pixels (0: one pixel for all), `channel_bytes` that of
+    channels (0: one element for all).
+    """
+
+    dtype: str
+    base: int
+    cols: int
+    chans: int
+    pixel_bytes: int
+    channel_bytes: int
+    terms: Mapping[str, int] = field(default_factory=dict[str, int])
+    offset: int = 0
+    ring: int = 0
+
+    def desc(self, writer: Writer, *, exact: bool = False) -> Desc:
+        dims = ((self.cols, self.pixel_bytes), (self.chans, self.channel_bytes))
+        return self.at(writer, dims, exact=exact)
+
+    def at(
+        self,
+        writer: Writer,
+        dims: tuple[tuple[int, int], ...],
+        *,
+        offset: int = 0,
+        terms: Mapping[str, int] | None = None,
+        exact: bool = False,
+    ) -> Desc:
+        """Other elements of the row: other dimensions, from `offset` bytes on."""
+        return writer.desc(
+            self.dtype,
+            self.base,
+            dims,
+            terms={**self.terms, **(terms or {})},
+            offset=self.offset + offset,
+            ring=self.ring,
+            exact=exact,
+        )
+
+
+def dense(dtype: str, base: int, cols: int, chans: int) -> Row:
+    """A row that stands alone, pixels side by side."""
+    size = element_bytes(dtype)
+    return Row(dtype, base, cols, chans, chans * size, size)
+
+
+def ring_row(
+    chip: ChipWriter, index: int, number: int, core: int, segment: Segment, turn_rows: int = 1
+) -> Row:
+    """The ring row, without padding, that a stage's operand shows at a firing of a segment.
+
+    `turn_rows` is how many rows the ring moves on per firing.
+    """
+    stage = chip.mapping.stages[index]
+    operand = stage.operands[number]
+    stream = chip.stream(operand.stream)
+    ring = chip.rings[index, number, core]
+    size = stream.element_bytes
+    padded = operand.top + stream.rows + operand.bottom
+    per_turn = 0 if operand.role is Role.BROADCAST else turn_rows
+    first = operand.top if not per_turn else segment.first * per_turn
+    return Row(
+        stream.dtype,
+        ring.address,
+        stream.cols,
+        stream.chans,
+        0 if operand.role is Role.BROADCAST else stream.chans * size,
+        size,
+        {INPUT: padded * ring.row_bytes, TURN: per_turn * ring.row_bytes},
+        first * ring.row_bytes + operand.left * stream.chans * size,
+        ring.depth * ring.row_bytes,
+    )
+
+
+def out_row(chip: ChipWriter, index: int, segment: Segment, emitting: int) -> Row:
+    """The slot into which a stage writes what a firing emits; two slots take turns.
+
+    `emitting` is how many firings of one input emit.
+    """
+    stage = chip.mapping.stages[index]
+    stream = chip.output(stage)
+    slot = max(segment.emits, 1) * stream.row_bytes
+    row = dense(stream.dtype, chip.address(index, stage.home, "out"), stream.cols, stream.chans)
+    return Row(
+        row.dtype,
+        row.base,
+        row.cols,
+        row.chans,
+        row.pixel_bytes,
+        row.channel_bytes,
+        {INPUT: emitting * slot, TURN: slot},
+        segment.emitted * slot,
+        2 * slot,
+    )
+
+
+_BINARY: dict[type[ops.Op], str] = {
+    ops.Add: "add",
+    ops.Sub: "sub",
+    ops.Mul: "mul",
+    ops.Div: "div",
+    ops.Min: "min",
+    ops.Max: "max",
+    ops.PRelu: "prelu",
+}
+
+_PLAIN: dict[type[ops.Op], str] = {
+    ops.Relu: "relu",
+    ops.Sigmoid: "sigmoid",
+    ops.HardSwish: "hard-swish",
+    ops.Tanh: "tanh",
+    ops.Exp: "exp",
+    ops.Erf: "erf",
+    ops.Sqrt: "sqrt",
+    ops.Abs: "abs",
+    ops.Neg: "neg",
+    ops.Sign: "sign",
+}
+
+_WITH_IMMEDIATES: dict[type[ops.Op], Callable[[ops.Op], tuple[str, tuple[float, ...]]]] = {
+    ops.Clip: lambda op: ("clip", (op.lo, op.hi)),  # type: ignore[attr-defined]
+    ops.LeakyRelu: lambda op: ("leaky-relu", (op.alpha,)),  # type: ignore[attr-defined]
+    ops.HardSigmoid: lambda op: ("hard-sigmoid", (op.alpha, op.beta)),  # type: ignore[attr-defined]
+    ops.Gelu: lambda op: ("gelu", (float(op.approximate == "tanh"),)),  # type: ignore[attr-defined]
+    ops.Quantize: lambda op: ("quant", (op.scale, op.zero_point)),  # type: ignore[attr-defined]
+    ops.Dequantize: lambda op: ("dequant", (op.scale, op.zero_point)),  # type: ignore[attr-defined]
+}
+
+
+class Chain:
+    """Writes the rowwise nodes of a stage for one segment, from where values are to the output."""
+
+    def __init__(
+        self, chip: ChipWriter, index: int, writer: Writer, segment: Segment, out: Row
+    ) -> None:
+        self.chip = chip
+        self.index = index
+        self.stage: Stage = chip.mapping.stages[index]
+        self.writer = writer
+        self.segment = segment
+        self.out = out
+        self.rows: dict[str, Row] = {}
+        for number, operand in enumerate(self.stage.operands):
+            if operand.role is not Role.MAIN:
+                self.rows[operand.value] = ring_row(
+                    chip, index, number, self.stage.home, segment
+                )
+
+    def result_row(self, name: str) -> Row:
+        """Where the result of one of the stage's nodes goes: the last one's is the output."""
+        if name == self.stage.nodes[-1]:
+            return self.out
+        dtype = self.chip.nodes[name].output.type.dtype
+        base = self.chip.address(self.index, self.stage.home, f"temp:{name}")
+        row = dense(dtype, base, self.out.cols, self.out.chans)
+        if self._spans_one_pixel(name):
+            return Row(dtype, base, row.cols, row.chans, 0, row.channel_bytes)
+        return row
+
+    def _spans_one_pixel(self, name: str) -> bool:
+        stream = self.chip.output(self.stage)
+        digits = self.stage.forms[self.stage.nodes.index(name)]
+        places = int(np.prod([size for size, _ in digits], dtype=np.int64))
+        return places != stream.rows * stream.cols * stream.chans
+
+    def run(self) -> None:
+        """All nodes after the anchor."""
+        for name in self.stage.nodes[int(self.stage.anchored) :]:
+            node = self.chip.nodes[name]
+            dst = self.result_row(name)
+            self.write(node, dst)
+            self.rows[name] = dst
+        if not self.stage.nodes:
+            source = self.rows[self.stage.operands[0].value]
+            self.vec("copy", self.out, source)
+
+    def vec(
+        self, op: str, dst: Row, a: Row, b: Row | None = None, imm: tuple[float, ...] = ()
+    ) -> None:
+        """One vector instruction on whole rows; one pixel if the result is one for all."""
+        if not dst.pixel_bytes:
+            dst, a = _one_pixel(dst), _one_pixel(a)
+            b = None if b is None else _one_pixel(b)
+        w = self.writer
+        exact = op in ("softmax", "log-softmax", "layernorm")
+        operand = None if b is None else b.desc(w, exact=exact)
+        w.emit(Vec(op, dst.desc(w, exact=exact), a.desc(w, exact=exact), operand, imm))
+
+    def write(self, node: Node, dst: Row) -> None:
+        op = type(node.op)
+        if op in _BINARY:
+            self.binary(node, dst)
+        elif op in _PLAIN:
+            self.vec(_PLAIN[op], dst, self.row_of(node, 0))
+        elif op in _WITH_IMMEDIATES:
+            name, imm = _WITH_IMMEDIATES[op](node.op)
+            self.vec(name, dst, self.row_of(node, 0), imm=imm)
+        elif isinstance(node.op, ops.Lut | ops.FlipSign):
+            self.lookup(node, dst)
+        elif isinstance(node.op, ops.Softmax | ops.LogSoftmax):
+            name = node.op.name.replace("_", "-")
+            self.vec(name, dst, self.row_of(node, 0))
+        elif isinstance(node.op, ops.LayerNorm):
+            self.layer_norm(node, node.op, dst)
+        else:
+            raise NmcError(
+                error(
+                    "unsupported-operator",
+                    f"the vector unit has no instruction for `{node.op.name}`",
+                    node.loc,
+                )
+            )
+
+    def row_of(self, node: Node, number: int) -> Row:
+        """An operand as a row: computed here, on a ring, or a table of constants."""
+        value = node.operand(number)
+        if not value.is_constant:
+            return self.rows[value.name]
+        table = constant_table(self.chip.mapping, self.stage, node, value)
+        return self.table_row(node, number, value, table)
+
+    def table_row(self, node: Node, number: int, value: Value, table: Table) -> Row:
+        base = self.table(node, number, table.data)
+        size = element_bytes(value.type.dtype)
+        rows, cols, chans = table.data.shape
+        varies_rows, varies_cols, varies_chans = table.spans
+        row_bytes = cols * chans * size
+        return Row(
+            value.type.dtype,
+            base,
+            self.out.cols,
+            self.out.chans,
+            chans * size if varies_cols else 0,
+            size if varies_chans else 0,
+            {TURN: row_bytes} if varies_rows else {},
+            self.segment.first * row_bytes if varies_rows else 0,
+        )
+
+    def table(self, node: Node, number: int, data: Array) -> int:
+        """Address of a constant table, whose bytes lie there from launch on."""
+        name = node.output.name
+        core = self.stage.home
+        role = f"table:{name}:{number}"
+        address = self.chip.address(self.index, core, role)
+        images = self.chip.core(core).images
+        if not any(image.address == address for image in images):
+            self.chip.core(core).image(address, data, f"{self.stage.name} {role}")
+        return address
+
+    def binary(self, node: Node, dst: Row) -> None:
+        second = node.operand(1)
+        if second.is_constant:
+            table = constant_table(self.chip.mapping, self.stage, node, second)
+            if table.is_scalar:
+                imm = (float(table.data.reshape(-1)[0]),)
+                scalar = "leaky-relu" if isinstance(node.op, ops.PRelu) else None
+                self.vec(scalar or _BINARY[type(node.op)], dst, self.row_of(node, 0), imm=imm)
+                return
+        self.vec(_BINARY[type(node.op)], dst, self.row_of(node, 0), self.row_of(node, 1))
+
+    def lookup(self, node: Node, dst: Row) -> None:
+        if isinstance(node.op, ops.FlipSign):
+            data = np.arange(256, dtype=np.uint8) ^ np.uint8(0x80)
+            base = self.table(node, 0, data)
+        else:
+            base = self.table(node, 1, node.operand(1).array)
+        a, w = self.rows[node.x.name], self.writer
+        if not dst.pixel_bytes:
+            dst, a = _one_pixel(dst), _one_pixel(a)
+        table = w.desc("u8", base, ((256, 1),))
+        w.emit(Vec("lut", dst.desc(w), a.desc(w), table))
+
+    def layer_norm(self, node: Node, op: ops.LayerNorm, dst: Row) -> None:
+        """Scale and shift as records of two f32 per channel."""
+        scale = node.operand(1).array.reshape(-1)
+        shift = node.operand(2).array.reshape(-1) if len(node.inputs) > 2 else np.zeros_like(scale)
+        base = self.table(node, 1, np.stack([scale, shift], axis=1))
+        records = Row("f32", base, self.out.cols, self.out.chans, 0, 8)
+        self.vec("layernorm", dst, self.row_of(node, 0), records, (op.epsilon,))
+
+
+def _one_pixel(row: Row) -> Row:
+    return Row(
+        row.dtype,
+        row.base,
+        1,
+        row.chans,
+        row.pixel_bytes,
+        row.channel_bytes,
+        row.terms,
+        row.offset,
+        row.ring,
+    )

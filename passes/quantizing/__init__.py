@@ -1,0 +1,1 @@
+"""How the pass `quantize` works: roles, normal form, pairs from calibration, fusing to integers."""

@@ -1,0 +1,142 @@
+"""The pass `schedule-adc`: how finely and in what range each tile's channels are converted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nmc.ir.design import Design
+from nmc.ir.diagnostics import Report
+from nmc.ir.graph import Array, Node
+from nmc.ir.interpreter import run_graph_batch
+from nmc.ir.mapping import Stage, Tile
+from nmc.ir.matrices import block_matrix, nodes_by_result
+from nmc.ir.slices import code_range, column_bounds, convert, slice_levels
+from nmc.ir.stage_inputs import batch_of, stage_windows
+from nmc.ir.target import Target
+from nmc.passes.base import Pass, mapping_of
+
+__all__ = ["ScheduleAdc", "best_step"]
+
+
+@dataclass(frozen=True)
+class ScheduleAdc(Pass):
+    """Give every slice of every tile its ADC resolution and step; leave out what is zero.
+
+    A slice whose levels are all zero is not converted, nor is any channel that no output uses.
+    Where the ADC's range covers all that a slice's levels can show, the step is 1 and the read is
+    lossless.  Elsewhere the target's `adc.range` decides: `full`, the smallest step that never
+    clips; `clip`, step 1; `calibrated`, the step whose conversions of calibration data have the
+    least squared error, phases weighted by their significance.
+    """
+
+    name = "schedule-adc"
+    needs = "placed"
+    gives = "scheduled"
+    cite = "Kavishwar and Shanbhag, arXiv 2507.09776 (clipping against quantisation error)"
+
+    samples: int = 8
+    windows: int = 256
+
+    def run(self, design: Design, report: Report) -> bool:
+        mapping, target = mapping_of(design), design.target
+        nodes = nodes_by_result(design.graph)
+        levels = [_levels(nodes, mapping.stages[t.stage], t, target) for t in mapping.tiles]
+        asking = {
+            t.stage
+            for t, matrix in zip(mapping.tiles, levels, strict=True)
+            if target.adc.range == "calibrated" and not _all_lossless(matrix, target)
+        }
+        seen = self._seen(design, [mapping.stages[i] for i in sorted(asking)])
+        rng = np.random.default_rng(design.seed)
+        data = {
+            index: stage_windows(nodes[stage.nodes[0]], stage, seen, self.windows, rng)
+            for index, stage in enumerate(mapping.stages)
+            if index in asking and seen
+        }
+        tiles = tuple(
+            _scheduled(tile, matrix, data.get(tile.stage), target)
+            for tile, matrix in zip(mapping.tiles, levels, strict=True)
+        )
+        design.mapping = replace(mapping, tiles=tiles)
+        return True
+
+    def _seen(self, design: Design, stages: list[Stage]) -> dict[str, Array]:
+        """What calibration data puts on the operands of these stages: u8[samples, ...]."""
+        if design.calibration is None or not stages:
+            return {}
+        inputs = {
+            v.name: batch_of(v, design.calibration.inputs[v.name][: self.samples])
+            for v in design.graph.inputs
+        }
+        keep = {stage.operands[0].value for stage in stages}
+        return run_graph_batch(design.graph, inputs, keep=keep, host=design.host)
+
+
+def best_step(columns: Array, bits: int, weights: Array) -> int:
+    """The integer step with the least squared error over channel values i64[phases, n].
+
+    `weights` has the significance of each phase.  Steps beyond the one that covers every value
+    only lose resolution, so the search ends there.
+    """
+    reach = int(np.abs(columns).max(initial=0))
+    top = max(1, -(-reach // (code_range(bits)[1])))
+    candidates = np.unique(np.rint(np.geomspace(1, top, num=min(top, 32))).astype(int))
+    square = weights.astype(np.float64) ** 2
+
+    def loss(step: int) -> float:
+        error = (convert(columns, step, bits) - columns).astype(np.float64) ** 2
+        return float((error.mean(axis=1) * square).sum())
+
+    return int(min(candidates, key=lambda step: loss(int(step))))
+
+
+def _levels(nodes: dict[str, Node], stage: Stage, tile: Tile, target: Target) -> Array:
+    matrix = block_matrix(nodes[stage.nodes[0]], stage, stage.blocks[tile.block])
+    rows = slice(tile.row0, tile.row0 + tile.rows)
+    columns = slice(tile.output0, tile.output0 + tile.outputs)
+    return slice_levels(
+        matrix[rows, columns], cell_bits=target.crossbar.cell_bits, slices=target.slices
+    )
+
+
+def _all_lossless(levels: Array, target: Target) -> bool:
+    low, high = column_bounds(levels, target.crossbar.dac_bits)
+    lo, hi = code_range(target.adc.bits)
+    return bool(low.min(initial=0) >= lo and high.max(initial=0) <= hi)
+
+
+def _scheduled(
+    tile: Tile, levels: Array, windows: list[Array] | None, target: Target
+) -> Tile:
+    slices, bits = target.slices, target.adc.bits
+    low, high = column_bounds(levels, target.crossbar.dac_bits)
+    steps: list[int] = []
+    for s in range(slices):
+        reach = max(-int(low[s::slices].min(initial=0)), int(high[s::slices].max(initial=0)))
+        full = max(1, -(-reach // code_range(bits)[1]))
+        steps.append(full)
+        if full > 1 and target.adc.range == "clip":
+            steps[-1] = 1
+        elif full > 1 and target.adc.range == "calibrated" and windows is not None:
+            mine = windows[tile.block][:, tile.row0 : tile.row0 + tile.rows]
+            columns = _columns(mine, levels[:, s::slices], target)
+            weights = 1 << (target.crossbar.dac_bits * np.arange(target.phases))
+            steps[-1] = best_step(columns, bits, weights)
+    return replace(
+        tile,
+        bits=(bits,) * slices,
+        steps=tuple(steps),
+        converted=tuple(bool(levels[:, s::slices].any()) for s in range(slices)),
+    )
+
+
+def _columns(windows: Array, levels: Array, target: Target) -> Array:
+    """Channel values i64[phases, windows * channels] that these inputs produce."""
+    dac = target.crossbar.dac_bits
+    digits = np.stack(
+        [windows >> np.uint8(dac * p) & np.uint8((1 << dac) - 1) for p in range(target.phases)]
+    )
+    values = np.matmul(digits.astype(np.float32), levels.astype(np.float32))
+    return values.reshape(target.phases, -1).astype(np.int64)
