@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping as Dict
+from collections.abc import Iterator
+from collections.abc import Mapping as Dict
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,9 +63,7 @@ def count(mapping: Mapping, programs: Dict[int, Program], target: Target) -> Cou
 
 def tile_numbers(mapping: Mapping) -> dict[TileKey, int]:
     """The mapping's tile at (core, crossbar, first row, first channel)."""
-    return {
-        (t.core, t.crossbar, t.cell_row0, t.channel0): i for i, t in enumerate(mapping.tiles)
-    }
+    return {(t.core, t.crossbar, t.cell_row0, t.channel0): i for i, t in enumerate(mapping.tiles)}
 
 
 def mvms(core: CoreProgram) -> Counter[int]:

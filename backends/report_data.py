@@ -255,9 +255,7 @@ class Sheet:
         uses = list(self.mapping.consumers(number))
         names = dict.fromkeys(self.mapping.stages[stage].name for stage, _ in uses)
         rings = [
-            RingReport(
-                self.mapping.stages[r.stage].name, r.operand, r.core, r.depth, r.row_bytes
-            )
+            RingReport(self.mapping.stages[r.stage].name, r.operand, r.core, r.depth, r.row_bytes)
             for r in self.mapping.rings
             if (r.stage, r.operand) in uses
         ]
@@ -285,9 +283,7 @@ class Sheet:
     def totals(self, stages: Iterable[StageReport], cores: Iterable[CoreReport]) -> Totals:
         crossbars = {(t.core, t.crossbar) for t in self.mapping.tiles}
         share = host_share(self.contents.graph)
-        on_crossbars = (
-            macs(node) for node in self.contents.graph if node.unit == Unit.CROSSBAR
-        )
+        on_crossbars = (macs(node) for node in self.contents.graph if node.unit == Unit.CROSSBAR)
         cores = list(cores)
         return Totals(
             len(crossbars),

@@ -137,7 +137,9 @@ def least_squares_range(histogram: Histogram, bits: int) -> Range:
         return low, high
 
     def best(ranges: list[Range]) -> Range:
-        return min(ranges, key=lambda r: squared_error(*data, quant_of_range(r[0], r[1], bits), bits))
+        return min(
+            ranges, key=lambda r: squared_error(*data, quant_of_range(r[0], r[1], bits), bits)
+        )
 
     low, high = best([(low * s, high * s) for s in SHRINKS])
     low, high = best([(low, high * s) for s in SHRINKS])

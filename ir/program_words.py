@@ -1,4 +1,4 @@
-"""Sequencers as binary words: a stream of uint32, compact because loops and descriptors do the work.
+"""Sequencers as binary words: a stream of uint32 for each, compact thanks to loops and descriptors.
 
 Every instruction begins with a head: its opcode in the low byte, small fields above.  Layouts, one
 word each unless said otherwise; `desc` is described below; numbers in parentheses are bits.

@@ -18,6 +18,7 @@ from nmc.ir.mapping import Kind, Mapping, Operand, Role, Stage, Tile
 from nmc.ir.ops import FlipSign, LayerNorm, Lut
 
 __all__ = [
+    "RECORD_BYTES",
     "CoreOutputs",
     "Table",
     "constant_table",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 RECORD_BYTES = 8
+"""Two 4-byte numbers per channel: bias and multiplier, or scale and shift."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ def _node_memory(
     if isinstance(node.op, FlipSign):
         yield f"table:{name}:0", 256
     elif isinstance(node.op, LayerNorm):
-        yield f"table:{name}:1", 2 * 4 * prod(node.operand(1).type.shape)
+        yield f"table:{name}:1", RECORD_BYTES * prod(node.operand(1).type.shape)
     else:
         yield from _constant_memory(mapping, stage, node)
 

@@ -22,7 +22,7 @@ from nmc.output import atomic, save_npz, write_text
 from nmc.passes.book import PASSES
 from nmc.pipeline import LEVELS, Observer, Pipeline, level_of, pass_named
 
-__all__ = ["opt", "pass_names", "read_graph", "text_of", "write"]
+__all__ = ["opt", "pass_names", "read_graph", "suffix_of", "text_of", "write"]
 
 MAX_TEXT_BYTES = 1 << 28
 
@@ -119,3 +119,10 @@ def write(design: Design, level: str, path: Path) -> None:
             raise NmcError(error("bad-option", message, Loc(file=str(path))))
         with atomic(path.with_suffix(".npz")) as stream:
             save_npz(stream, weights)
+
+
+def suffix_of(level: str) -> str:
+    """The ending of a file that holds `text_of`."""
+    if LEVELS.index(level) < LEVELS.index("staged"):
+        return ".graph.txt"
+    return ".asm" if level == "program" else ".mapping.json"

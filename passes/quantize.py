@@ -51,7 +51,7 @@ class Quantize(Pass):
     gives: ClassVar[str] = "quantized"
     cite = "B. Jacob et al., Quantization and training of neural networks..., CVPR 2018"
 
-    method: Method = "mse"
+    method: Method = "percentile"
     percentile: float = 99.99
 
     def run(self, design: Design, report: Report) -> bool:
@@ -66,7 +66,9 @@ class Quantize(Pass):
         quants = find_scales(design, needs, ranging, report)
         insert_pairs(graph, roles, needs, quants, numbers.input_bits)
         roles = find_roles(graph)
-        fuse(graph, roles, Matrices(graph, roles, numbers, report), numbers.input_bits)
+        matrices = Matrices(graph, roles, numbers, report)
+        fuse(graph, roles, matrices, numbers.input_bits)
+        matrices.warn_of_changed()
         finish(graph, names)
         return True
 

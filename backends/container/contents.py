@@ -119,7 +119,7 @@ def contents_of(
     """
     if design.mapping is None:
         raise ValueError("the design has no mapping yet")
-    calibration = design.calibration
+    given = design.calibration
     manifest = Manifest(
         model,
         design.target.name,
@@ -127,8 +127,7 @@ def contents_of(
         design.seed,
         tool_version,
         dict(options or {}),
-        calibration
-        and CalibrationInfo(calibration.origin, calibration.samples, calibration.random),
+        CalibrationInfo(given.origin, given.samples, given.random) if given else None,
     )
     return Contents(
         manifest,

@@ -169,9 +169,7 @@ class Reading:
         mapping = self.mapping(target)
         graph = self.graph()
         programs = tuple(
-            self.program(step, target)
-            for step in mapping.steps
-            if step.kind is StepKind.CHIP
+            self.program(step, target) for step in mapping.steps if step.kind is StepKind.CHIP
         )
         hosts = {
             step.name: self.member(f"host/{step.name}.onnx")
@@ -179,9 +177,7 @@ class Reading:
             if step.kind is StepKind.HOST
         }
         diagnostics = self.diagnostics()
-        contents = Contents(
-            self.manifest, graph, target, mapping, programs, hosts, diagnostics
-        )
+        contents = Contents(self.manifest, graph, target, mapping, programs, hosts, diagnostics)
         self.check_rest()
         self.refuse(disagreements(contents))
         return contents

@@ -16,6 +16,7 @@ from nmc.backends.simulator.result import AdcUse, Events, Race, Result, Sequence
 from nmc.ir.diagnostics import NmcError, error
 from nmc.ir.graph import Array
 from nmc.ir.program import Program
+from nmc.ir.program_check import check_references
 from nmc.ir.target import Target
 from nmc.ir.text import did_you_mean
 
@@ -76,6 +77,9 @@ def simulate(
         raise NmcError(error("bad-option", message, remedy=did_you_mean(engine, ENGINES)))
     if inflight < 1:
         raise NmcError(error("bad-option", f"{inflight} inputs in flight; at least 1 is needed"))
+    problems = check_references(program, target)
+    if problems:
+        raise NmcError(*problems)
     return ENGINES[engine](
         program,
         target,

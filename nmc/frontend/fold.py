@@ -57,6 +57,8 @@ def fold(
             results = evaluator(single, feeds, wanted, opsets).run(wanted, feeds)
     except Exception as problem:
         raise CannotFold(f"{type(problem).__name__}: {problem}") from None
+    if not all(isinstance(result, np.ndarray | np.generic) for result in results):
+        raise CannotFold("its result is no tensor")
     return [np.asarray(result) for result in results]
 
 

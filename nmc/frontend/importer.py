@@ -332,10 +332,12 @@ class Importer:
         """The value under an output's name: renamed if it is free to be, else copied."""
         if value.name == name:
             return value
-        if value.producer is not None and value not in self.graph.outputs:
+        given = value in self.graph.inputs or value in self.graph.outputs
+        if not given:
             value.name = name
             return value
         copy = self.graph.value(name, value.type)
+        copy.name = name
         self.graph.append(ops.Reshape(value.type.shape), [value], [copy], ())
         return copy
 

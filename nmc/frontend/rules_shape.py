@@ -193,9 +193,16 @@ def depth_to_space(call: Call) -> Value:
 
 
 def space_to_depth(call: Call) -> Value:
-    if call.text("mode", "DCR") not in {"", "DCR"}:
-        raise Declined(f"its mode is {call.text('mode')}")
-    return call.emit(ops.SpaceToDepth(call.integer("blocksize")), call.x)
+    """ONNX orders the new channels by place in the block first (DCR), or by old channel (CRD)."""
+    block, mode = call.integer("blocksize"), call.text("mode", "DCR") or "DCR"
+    if mode == "DCR":
+        return call.emit(ops.SpaceToDepth(block), call.x)
+    if mode != "CRD" or call.rank != 4:
+        raise Declined(f"its mode is {mode}")
+    n, c, h, w = call.shape
+    split = call.step(ops.Reshape((n, c, h // block, block, w // block, block)), call.x)
+    turned = call.step(ops.Transpose((0, 1, 3, 5, 2, 4)), split)
+    return call.emit(ops.Reshape((n, c * block**2, h // block, w // block)), turned)
 
 
 SHAPE_RULES: dict[str, Rule] = {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
-__all__ = ["bar", "bytes_text", "count", "number", "percent", "seconds", "short", "table"]
+__all__ = ["bar", "bytes_text", "count", "number", "percent", "seconds", "short", "table", "wrap"]
 
 
 def table(
@@ -74,3 +75,16 @@ def bar(share: float, width: int = 20) -> str:
     """A bar of `#` for a share of 1."""
     filled = round(max(0.0, min(1.0, share)) * width)
     return "#" * filled + "." * (width - filled)
+
+
+def wrap(text: str, width: int, *, indent: int) -> list[str]:
+    """Lines of at most `width`, words kept whole, the text's own leading blanks too."""
+    lead = text[: len(text) - len(text.lstrip())]
+    return textwrap.wrap(
+        text.strip(),
+        width,
+        initial_indent=lead,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -129,7 +129,8 @@ def scale_before_shift(graph: Graph, node: Node) -> bool:
     if shift is None or shifted is None:
         return False
     scaled, b = shifted
-    if only_made_by(graph, scaled, ops.Mul) is None or constant_side(scaled.producer) is None:
+    scale = only_made_by(graph, scaled, ops.Mul)
+    if scale is None or constant_side(scale) is None:
         return False
     product = combine(ops.Mul(), b.array, c.array)
     if {scaled.type.shape, x.type.shape} != {node.output.type.shape}:
@@ -143,7 +144,7 @@ def scale_before_shift(graph: Graph, node: Node) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Affine:
-    """y[..., c, ...] = x * scale[c] + shift[c] along one axis; float64, None where there is none."""
+    """y[..., c, ...] = x * scale[c] + shift[c] along one axis, in float64; either may be absent."""
 
     x: Value
     scale: Array | None

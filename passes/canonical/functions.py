@@ -197,7 +197,9 @@ class Product:
 
 def product(graph: Graph, node: Node, depth: int = DEPTH) -> Product:
     """The factors of a mul and of those muls that it alone uses."""
-    factor, values, nodes = 1.0, [], [node]
+    factor = 1.0
+    values: list[Value] = []
+    nodes = [node]
     for operand in node.operands:
         c = number(operand)
         inner = only_made_by(graph, operand, ops.Mul) if depth else None

@@ -333,6 +333,7 @@ def _combine(
                 writer,
                 ((dst.cols, side.width * ACC_BYTES), (count, ACC_BYTES)),
                 offset=(at + first - start) * ACC_BYTES,
+                exact=True,
             )
             for side, start, at in adders
         ]
@@ -342,10 +343,9 @@ def _combine(
             writer,
             ((dst.cols, dst.pixel_bytes), (count, dst.channel_bytes)),
             offset=first * dst.channel_bytes,
+            exact=True,
         )
-        table = writer.desc(
-            "i32", records + first * RECORD_BYTES, ((dst.cols, 0), (count, RECORD_BYTES))
-        )
+        table = writer.desc("i32", records + first * RECORD_BYTES, ((count, RECORD_BYTES),))
         writer.emit(_finish(op, target, operands[0], table))
 
 

@@ -12,7 +12,7 @@ from nmc.ir.diagnostics import NmcError, error
 from nmc.ir.graph import Array, Node, Value
 from nmc.ir.mapping import Role, Stage
 from nmc.ir.program import Desc, Vec
-from nmc.ir.stage_memory import Table, constant_table
+from nmc.ir.stage_memory import RECORD_BYTES, Table, constant_table
 from nmc.passes.emission.chip import ChipWriter
 from nmc.passes.emission.turns import Segment
 from nmc.passes.emission.writer import INPUT, TURN, Writer
@@ -200,8 +200,7 @@ class Chain:
             self.write(node, dst)
             self.rows[name] = dst
         if not self.stage.nodes:
-            source = self.rows[self.stage.operands[0].value]
-            self.vec("copy", self.out, source)
+            self.vec("copy", self.out, self.rows[self.stage.operands[0].value])
 
     def vec(
         self, op: str, dst: Row, a: Row, b: Row | None = None, imm: tuple[float, ...] = ()
@@ -211,7 +210,7 @@ class Chain:
             dst, a = _one_pixel(dst), _one_pixel(a)
             b = None if b is None else _one_pixel(b)
         w = self.writer
-        exact = op in ("softmax", "log-softmax", "layernorm")
+        exact = op in ("softmax", "log-softmax")
         operand = None if b is None else b.desc(w, exact=exact)
         w.emit(Vec(op, dst.desc(w, exact=exact), a.desc(w, exact=exact), operand, imm))
 
@@ -244,9 +243,15 @@ class Chain:
         """An operand as a row: computed here, on a ring, or a table of constants."""
         value = node.operand(number)
         if not value.is_constant:
-            return self.rows[value.name]
+            return self.found(value)
         table = constant_table(self.chip.mapping, self.stage, node, value)
         return self.table_row(node, number, value, table)
+
+    def found(self, value: Value) -> Row:
+        """The row of a value, which may be a view of one that this stage has."""
+        while value.name not in self.rows and value.producer is not None:
+            value = value.producer.x
+        return self.rows[value.name]
 
     def table_row(self, node: Node, number: int, value: Value, table: Table) -> Row:
         base = self.table(node, number, table.data)
@@ -293,7 +298,7 @@ class Chain:
             base = self.table(node, 0, data)
         else:
             base = self.table(node, 1, node.operand(1).array)
-        a, w = self.rows[node.x.name], self.writer
+        a, w = self.found(node.x), self.writer
         if not dst.pixel_bytes:
             dst, a = _one_pixel(dst), _one_pixel(a)
         table = w.desc("u8", base, ((256, 1),))
@@ -304,8 +309,10 @@ class Chain:
         scale = node.operand(1).array.reshape(-1)
         shift = node.operand(2).array.reshape(-1) if len(node.inputs) > 2 else np.zeros_like(scale)
         base = self.table(node, 1, np.stack([scale, shift], axis=1))
-        records = Row("f32", base, self.out.cols, self.out.chans, 0, 8)
-        self.vec("layernorm", dst, self.row_of(node, 0), records, (op.epsilon,))
+        w = self.writer
+        records = w.desc("f32", base, ((self.out.chans, RECORD_BYTES),))
+        a = self.row_of(node, 0).desc(w, exact=True)
+        w.emit(Vec("layernorm", dst.desc(w, exact=True), a, records, (op.epsilon,)))
 
 
 def _one_pixel(row: Row) -> Row:

@@ -12,6 +12,9 @@ from nmc.passes.quantizing.roles import on_chip
 
 __all__ = ["finish"]
 
+KINDS = ("q", "f", "real", "inner")
+"""What a value named `NAME~KIND` is of NAME: its integers, its reals, ..."""
+
 
 def finish(graph: Graph, outputs: Sequence[str]) -> None:
     """`outputs` are the names that the graph's results must have."""
@@ -46,14 +49,10 @@ def give_names(graph: Graph, outputs: Sequence[str]) -> None:
     for value, name in zip(graph.outputs, outputs, strict=True):
         rename(graph, taken, value, name)
     for value in list(graph.values()):
-        name, mark, kind = value.name.partition("~")
-        if mark and made_here(value):
-            kind = kind.partition(".")[0]
+        name, _, kind = value.name.rpartition("~")
+        kind = kind.partition(".")[0]
+        if name and kind in KINDS:
             rename(graph, taken, value, graph.fresh(f"{name}.{kind}") if name in taken else name)
-
-
-def made_here(value: Value) -> bool:
-    return value.producer is not None and on_chip(value.producer)
 
 
 def rename(graph: Graph, taken: dict[str, Value], value: Value, name: str) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from nmc.ir import ops
 from nmc.ir.constants import real_constant, stored_integers
-from nmc.ir.diagnostics import Diagnostic, Report, error, warning
+from nmc.ir.diagnostics import Report, error, warning
 from nmc.ir.graph import Array, Graph, Node, Quant, Value
 from nmc.ir.target import Numbers
 from nmc.passes.quantizing.edit import add, quant_of, source_of
@@ -46,12 +46,15 @@ class Fused:
     quantize: Node | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Matrices:
+    """Fuses matrix after matrix; `changed` gathers those whose own integers could not be kept."""
+
     graph: Graph
     roles: Roles
     numbers: Numbers
     report: Report
+    changed: list[tuple[Node, int]] = field(default_factory=list[tuple[Node, int]])
 
     def fuse(self, node: Node) -> None:
         source = source_of(node.x)
@@ -81,8 +84,21 @@ class Matrices:
                 raise TypeError(f"{node} has no constant weights")
             return float_weights(data, axis, bias, quant.scale, bits)
         if own.changed:
-            self.report.add(changed_weights(node, own, bits))
+            self.changed.append((node, own.changed))
         return own
+
+    def warn_of_changed(self) -> None:
+        """One warning for all matrices whose integers had to be clipped or rescaled."""
+        if self.changed:
+            limit = (1 << (self.numbers.weight_bits - 1)) - 1
+            channels = sum(count for _, count in self.changed)
+            message = (
+                f"integer weights of {channels} channels in {len(self.changed)} operations exceed "
+                f"+-{limit} once their zero points are taken off; they are clipped or rescaled"
+            )
+            remedy = "quantise the weights symmetrically"
+            loc = self.changed[0][0].loc
+            self.report.add(warning("unsupported-width", message, loc, remedy=remedy))
 
     def check_bound(self, node: Node, most: int) -> None:
         if most > INT32_MAX:
@@ -184,14 +200,3 @@ def integer_op(op: ops.Op, x: Quant, fused: Fused) -> ops.QConv | ops.QMatMul:
     if not isinstance(op, ops.Conv):
         raise TypeError(f"{op} is no matrix")
     return ops.QConv(op.strides, op.pads, op.dilations, op.group, x.zero_point, y, lo, hi, out)
-
-
-def changed_weights(node: Node, weights: Weights, bits: int) -> Diagnostic:
-    limit = (1 << (bits - 1)) - 1
-    count = len(weights.scale)
-    message = (
-        f"weights of {weights.changed} of {count} channels, less their zero points, exceed "
-        f"+-{limit}; they are clipped or rescaled, whichever changes them less"
-    )
-    remedy = "quantise the weights symmetrically"
-    return warning("unsupported-width", message, node.loc, remedy=remedy)

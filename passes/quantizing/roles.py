@@ -1,9 +1,9 @@
 """What part each chip node plays: matrix, average, mover, rowwise operation, function of one value.
 
 Float operations that integers swallow are found here.  A *tail* follows a matrix (constant bias,
-relu, clip) or a rowwise operation (relu, clip).  A *function* is any net of elementwise nodes
-whose only variable is one tensor, its *root*: x * sigmoid(x) is one, however it is spelt, and one
-table of 256 entries computes it.
+relu, clip) or a rowwise operation (relu, clip, operations with constants).  A *function* is any
+net of elementwise nodes whose only variable is one tensor, its *root*: x * sigmoid(x) is one,
+however it is spelt, and one table of 256 entries computes it.
 """
 
 from __future__ import annotations
@@ -127,10 +127,17 @@ def tail_of(graph: Graph, head: Node) -> Iterator[Node]:
     while is_matrix(head) and (user := next_on_chip(graph, node)) and is_bias(head, user):
         yield user
         node = user
-    clips = is_matrix(head) or isinstance(head.op, ops.Binary)
-    while clips and (user := next_on_chip(graph, node)) and is_clip(user):
+    while (user := next_on_chip(graph, node)) and continues(head, user):
         yield user
         node = user
+
+
+def continues(head: Node, user: Node) -> bool:
+    """Whether the node can be computed with the head before anything is stored."""
+    if isinstance(head.op, ops.Binary):
+        scales = isinstance(user.op, ops.Binary) and len(varying(user)) == 1
+        return is_clip(user) or (scales and user.output.type.shape == head.output.type.shape)
+    return is_matrix(head) and is_clip(user)
 
 
 def next_on_chip(graph: Graph, node: Node) -> Node | None:

@@ -158,7 +158,10 @@ def reduction(builder: Builder, node: Node) -> None:
     strides = {a: prod(shape[b] for b in kept if b > a) for a in kept}
     full = place.form.restrided(shape, [strides.get(a, 0) for a in range(len(shape))])
     chans = tuple(d for d in full or () if d.stride)
-    stage = builder.anchor(node, Kind.MEAN, Form((), (), chans))
+    kind = Kind.WINDOW if isinstance(op, ops.Reduce) and op.kind == "max" else Kind.MEAN
+    stage = builder.anchor(node, kind, Form((), (), chans))
+    if kind is Kind.WINDOW:
+        stage.window = Window(kernel=(place.form.rows, place.form.cols))
     main(stage, place, node.x)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from nmc.ir import program as p
@@ -101,7 +101,7 @@ programs = st.builds(
     st.lists(ios, max_size=2).map(tuple),
     st.lists(ios, max_size=2).map(tuple),
     small,
-).filter(lambda program: bool(print_program(program).count("\n") > 2))
+)
 
 
 @given(programs)
@@ -128,9 +128,9 @@ def test_hostile_words_are_refused_or_read(raw: list[int]) -> None:
     try:
         stream = decode_words(words)
     except NmcError as refusal:
-        assert {d.code for d in refusal.diagnostics} == {"bad-program"}
+        event(str(refusal).partition(": ")[2])
     else:
-        assert decode_words(encode_words(stream)) == stream or "nan" in repr(stream)
+        assert np.array_equal(encode_words(stream), words)
 
 
 WINDOW = p.Desc(
@@ -147,16 +147,16 @@ def test_text_of_an_mvm() -> None:
     )
 
 
-def test_an_mvm_takes_fifteen_words() -> None:
-    assert len(encode_words([MVM])) == 15
+def test_an_mvm_takes_seventeen_words() -> None:
+    assert len(encode_words([MVM])) == 17
 
 
 def test_words_name_the_place_of_a_problem() -> None:
     words = encode_words([MVM, p.Halt()])
-    with pytest.raises(NmcError, match=r"conv1, word 16: the stream ends within an instruction"):
+    with pytest.raises(NmcError, match=r"conv1, word 19: the stream ends within an instruction"):
         decode_words(np.concatenate([words, words[:1]]), "conv1")
-    words[15] = 200
-    with pytest.raises(NmcError, match=r"conv1, word 15: 200 is no opcode"):
+    words[17] = 200
+    with pytest.raises(NmcError, match=r"conv1, word 17: 200 is no opcode"):
         decode_words(words, "conv1")
 
 

@@ -93,9 +93,7 @@ def tile(levels: Array, crossbar: int = 0, **place: Any) -> p.TileImage:
 
 def plan(*tiles: int, rows: int = 4, outputs: int = 4, bits: int = 16, **more: Any) -> p.ReadPlan:
     """Tiles of `rows` inputs side by side, that add into the same outputs."""
-    reads = tuple(
-        p.TileRead(t, i * rows, 0, (bits,), (1,), (True,)) for i, t in enumerate(tiles)
-    )
+    reads = tuple(p.TileRead(t, i * rows, 0, (bits,), (1,), (True,)) for i, t in enumerate(tiles))
     return p.ReadPlan(rows * len(tiles), outputs, reads, **more)
 
 
@@ -120,7 +118,9 @@ def core(
 
 
 def run(
-    *cores: p.CoreProgram, tiles: Sequence[p.TileImage] = (), target: Target | None = None,
+    *cores: p.CoreProgram,
+    tiles: Sequence[p.TileImage] = (),
+    target: Target | None = None,
     **options: Any,
 ) -> Result:
     program = p.Program("test", cores, tuple(tiles))

@@ -1,0 +1,32 @@
+"""`nmc report`: how a compiled model lies on the chip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from nmc.cli.session import Session, common
+
+
+@click.command("report")
+@click.argument("file", metavar="OUT.nmc")
+@click.option("--csv", "folder", metavar="DIR", help="Write the tables as CSV files into DIR too.")
+@common
+def command(session: Session, file: str, folder: str | None) -> int:
+    """Tell which layer lies on which crossbars, how full they are, how often each ADC converts,
+    how much memory each core uses, and what runs on the host and why.
+    """
+    from dataclasses import asdict
+
+    from nmc.api import load
+    from nmc.report.csv_files import write_csv
+    from nmc.report.mapping_text import report_lines
+
+    report = load(file).report()
+    written = write_csv(report, Path(folder)) if folder else []
+    lines = [*report_lines(report), *(f"written: {path}" for path in written)]
+    found = asdict(report)
+    # The session's own list is of this command; what the compiler said keeps a name of its own.
+    found["remarks"] = found.pop("diagnostics")
+    return session.result({"file": file, **found, "csv": [str(p) for p in written]}, lines)

@@ -1,0 +1,134 @@
+"""`nmc run`: executes a mapping file on the simulator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from nmc.cli.progress import Progress
+from nmc.cli.session import Session, common
+
+if TYPE_CHECKING:
+    from nmc.api import Run
+
+
+@click.command("run")
+@click.argument("file", metavar="OUT.nmc")
+@click.option(
+    "-i",
+    "--input",
+    "inputs",
+    multiple=True,
+    required=True,
+    metavar="DATA",
+    help="X.npz, X.npz:KEY, X.npy, NAME=X.npy, random or random:SEED; repeatable.",
+)
+@click.option("-o", "--output", metavar="Y.npz|Y.npy", help="Where to write the outputs.")
+@click.option("-n", "samples", type=click.IntRange(min=1), help="Use the first N samples only.")
+@click.option(
+    "--batch",
+    "inflight",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1, max=1 << 16),
+    help="Inputs in flight at once, which gives the steady-state interval.",
+)
+@click.option("--engine", default="reference", show_default=True, help="How it is simulated.")
+@click.option(
+    "--max-cycles", type=click.IntRange(min=1), help="Give up after so many cycles.", metavar="N"
+)
+@click.option("--races", is_flag=True, help="Look for unordered accesses to memory; slower.")
+@common
+def command(
+    session: Session,
+    file: str,
+    inputs: tuple[str, ...],
+    output: str | None,
+    samples: int | None,
+    inflight: int,
+    engine: str,
+    max_cycles: int | None,
+    races: bool,
+) -> int:
+    """Run the program of OUT.nmc on inputs; print cycles, stalls and use, write the outputs.
+
+    Timing does not depend on data: all samples are computed at once and take the cycles of one,
+    or of --batch many in flight.
+    """
+    from nmc.api import load
+    from nmc.backends.simulator import MAX_CYCLES
+    from nmc.output import check_writable
+
+    if output:
+        check_writable(writable(Path(output)))
+    compiled = load(file)
+    given = compiled.inputs(list(inputs), samples=samples or inflight)
+    if samples:
+        given = given.first(samples)
+    with Progress(session) as progress:
+        progress.announce("simulating")
+        run = compiled.run(
+            given,
+            inflight=inflight,
+            engine=engine,
+            max_cycles=max_cycles or MAX_CYCLES,
+            detect_races=races,
+            progress=progress.cycles,
+        )
+    if output:
+        write_outputs(run, Path(output))
+    return session.result(as_dict(run, inflight, output), lines(compiled, run, inflight, output))
+
+
+def writable(path: Path) -> Path:
+    from nmc.ir.diagnostics import NmcError, error
+
+    if path.suffix not in (".npz", ".npy"):
+        message = f"`-o {path}`: outputs are written as .npz or .npy"
+        raise NmcError(error("bad-option", message))
+    return path
+
+
+def write_outputs(run: Run, path: Path) -> None:
+    """All outputs by name, or the only one."""
+    import numpy as np
+
+    from nmc.ir.diagnostics import NmcError, error
+    from nmc.output import atomic, save_npz
+
+    if path.suffix == ".npy" and len(run.outputs) > 1:
+        names = ", ".join(run.outputs)
+        message = f"an .npy holds one array, the model has {len(run.outputs)} outputs: {names}"
+        raise NmcError(error("bad-option", message, remedy=f"-o {path.with_suffix('.npz')}"))
+    with atomic(path) as stream:
+        if path.suffix == ".npy":
+            np.save(stream, next(iter(run.outputs.values())), allow_pickle=False)
+        else:
+            save_npz(stream, run.outputs)
+
+
+def as_dict(run: Run, inflight: int, output: str | None) -> dict[str, Any]:
+    return {
+        "samples": run.samples,
+        "batch": inflight,
+        "cycles": run.cycles,
+        "latency_cycles": run.latency_cycles,
+        "interval_cycles": run.interval_cycles,
+        "instructions": run.instructions,
+        "adc_utilization": run.adc_utilization,
+        "stalls": run.stalls,
+        "wall_s": run.wall_s,
+        "output": output,
+        "outputs": {
+            name: {"shape": list(array.shape), "dtype": array.dtype.name}
+            for name, array in run.outputs.items()
+        },
+    }
+
+
+def lines(compiled: Any, run: Run, inflight: int, output: str | None) -> list[str]:
+    from nmc.report.runs import run_lines
+
+    return run_lines(compiled, run, inflight, output)

@@ -1,0 +1,53 @@
+"""The report as CSV files, one a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nmc.output import write_text
+
+if TYPE_CHECKING:
+    from nmc.backends.report_records import ReportData
+
+__all__ = ["write_csv"]
+
+TABLES = ("stages", "crossbars", "adcs", "cores", "streams", "host", "diagnostics")
+
+
+def write_csv(report: ReportData, folder: Path) -> list[Path]:
+    """One file a table of the report, and `totals.csv`; the paths written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tables: dict[str, Sequence[Any]] = {name: getattr(report, name) for name in TABLES}
+    tables["totals"] = [report.totals]
+    paths = []
+    for name, records in tables.items():
+        path = folder / f"{name}.csv"
+        write_text(path, csv_text(records))
+        paths.append(path)
+    return paths
+
+
+def csv_text(records: Sequence[Any]) -> str:
+    """A head and a line a record; lists are joined by blanks, records inside counted."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    if records:
+        writer.writerow([item.name for item in fields(records[0])])
+        for record in records:
+            writer.writerow([cell(value) for value in asdict(record).values()])
+    return stream.getvalue()
+
+
+def cell(value: Any) -> Any:
+    if isinstance(value, dict):
+        return " ".join(f"{name}={part}" for name, part in value.items())
+    if not isinstance(value, tuple | list):
+        return value
+    if value and isinstance(value[0], dict):
+        return " ".join(str(part.get("name") or part.get("label") or part) for part in value)
+    return " ".join(":".join(map(str, p)) if isinstance(p, tuple | list) else str(p) for p in value)

@@ -1,0 +1,129 @@
+"""What `nmc compile` says when it is done: a dozen lines, or the JSON that scripts rely on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nmc.report.text import bytes_text, count, number, percent, seconds, short
+
+if TYPE_CHECKING:
+    from nmc.api import Compiled
+    from nmc.backends.report_records import ReportData
+
+__all__ = ["compile_data", "compile_lines", "mapped_lines"]
+
+
+def compile_data(
+    compiled: Compiled, path: Path, compile_s: float, peak_rss_bytes: int | None
+) -> dict[str, Any]:
+    report = compiled.report()
+    totals = report.totals
+    return {
+        "output": str(path),
+        "model": report.model,
+        "target": report.target,
+        "pipeline": report.pipeline,
+        "seed": report.seed,
+        "calibration": report.calibration,
+        "calibration_random": report.calibration_random,
+        "crossbars_used": totals.crossbars_used,
+        "crossbars_available": totals.crossbars_available,
+        "cores_used": totals.cores_used,
+        "cores_available": totals.cores_available,
+        "macs": totals.macs,
+        "macs_on_crossbars": totals.macs_on_crossbars,
+        "nodes": totals.nodes,
+        "host_nodes": totals.host_nodes,
+        "conversions": totals.conversions,
+        "adc_bound_cycles": totals.adc_bound_cycles,
+        "program_bytes": totals.program_bytes,
+        "file_bytes": path.stat().st_size,
+        "compile_s": compile_s,
+        "peak_rss_bytes": peak_rss_bytes,
+        "stages": [
+            {
+                "name": stage.name,
+                "kind": stage.kind,
+                "way": stage.way,
+                "copies": stage.copies,
+                "crossbars": len(stage.crossbars),
+                "macs": stage.macs,
+                "conversions": stage.conversions,
+                "adc_cycles": stage.adc_cycles,
+            }
+            for stage in report.stages
+        ],
+    }
+
+
+def compile_lines(compiled: Compiled, model: str, path: Path, compile_s: float) -> list[str]:
+    report = compiled.report()
+    size = bytes_text(path.stat().st_size)
+    head = f"{report.model} -> {path}   target {report.target}   seed {report.seed}"
+    data = "" if report.calibration_random or not report.calibration else report.calibration
+    example = f"-i {data}" if data else "-i DATA.npz"
+    return [
+        f"{head}   {seconds(compile_s)}",
+        *mapped_lines(report),
+        f"  file         {size}, programs {bytes_text(report.totals.program_bytes)}",
+        f"  next: nmc report {path}",
+        f"        nmc verify {path} --model {model} {example}",
+    ]
+
+
+def mapped_lines(report: ReportData) -> list[str]:
+    """How much lies where; shared by the summary and the head of the report."""
+    totals = report.totals
+    on_chip = totals.nodes - totals.host_nodes
+    share = totals.macs_on_crossbars / totals.macs if totals.macs else 1.0
+    lines = [
+        f"  mapped       {on_chip} of {totals.nodes} nodes on the chip, "
+        f"{percent(share)} of {number(totals.macs)} MACs on crossbars",
+        f"  host         {host_text(report)}",
+        f"  crossbars    {totals.crossbars_used} of {totals.crossbars_available}, on "
+        f"{totals.cores_used} of {totals.cores_available} cores{fill_text(report)}",
+        f"  ADCs         {count(totals.conversions)} conversions an input; "
+        f"bound {count(totals.adc_bound_cycles)} cycles{busiest_text(report)}",
+    ]
+    if report.cores:
+        full = max(report.cores, key=lambda core: core.sram_bytes_used)
+        used, there = bytes_text(full.sram_bytes_used), bytes_text(full.sram_bytes_available)
+        lines.append(f"  SRAM         at most {used} of {there} a core (core {full.core})")
+        busy = max(report.cores, key=lambda core: core.sequencers_used)
+        lines.append(
+            f"  sequencers   at most {busy.sequencers_used} of {busy.sequencers_available} "
+            f"a core (core {busy.core})"
+        )
+    return [*lines, f"  calibrated   {calibration_text(report)}"]
+
+
+def host_text(report: ReportData) -> str:
+    if not report.host:
+        return "nothing"
+    ops = Counter(node.op for step in report.host for node in step.nodes)
+    named = ", ".join(f"{n} {op}" if n > 1 else op for op, n in ops.items())
+    share = report.totals.host_macs / report.totals.macs if report.totals.macs else 0.0
+    return f"{short(named, 44)}: {percent(share)} of the MACs"
+
+
+def fill_text(report: ReportData) -> str:
+    totals = report.totals
+    if not totals.cells_there:
+        return ""
+    worst = min(report.crossbars, key=lambda crossbar: crossbar.occupancy)
+    return f"; {percent(totals.cells_used / totals.cells_there)} full (worst {percent(worst.occupancy)})"
+
+
+def busiest_text(report: ReportData) -> str:
+    if not report.adcs:
+        return ""
+    adc = max(report.adcs, key=lambda each: each.cycles)
+    return f" (core {adc.core}, cluster {adc.cluster}, ADC {adc.adc})"
+
+
+def calibration_text(report: ReportData) -> str:
+    if report.calibration_random:
+        return f"on {report.calibration.upper()}: accuracy will mean nothing"
+    return f"on {report.calibration}" if report.calibration else "not needed"
