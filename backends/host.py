@@ -17,11 +17,15 @@ import numpy as np
 from nmc.backends.onnx_export import export_onnx
 from nmc.ir.diagnostics import NOWHERE, Loc, NmcError, error
 from nmc.ir.graph import Array, Node
+from nmc.ir.ops import Op
 
 __all__ = ["OrtHost"]
 
 NOISE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
 MAX_REASON = 300
+
+NodeKey = tuple[Node, Op, tuple[str, ...]]
+"""A node with its op and the names of its operands."""
 
 
 @dataclass(eq=False, slots=True)
@@ -33,19 +37,21 @@ class OrtHost:
 
     optimize: bool = False
     sessions: dict[str, Any] = field(default_factory=dict[str, Any])
-    nodes: dict[Node, bytes] = field(default_factory=dict[Node, bytes])
+    nodes: dict[NodeKey, bytes] = field(default_factory=dict[NodeKey, bytes])
 
     def __call__(self, node: Node, arrays: Sequence[Array | None]) -> list[Array]:
         """Results of one node; constants among its operands are taken from the node."""
-        if node not in self.nodes:
+        # Passes change a node's operands, so these are part of what has been exported.
+        key = (node, node.op, tuple("" if v is None else v.name for v in node.inputs))
+        if key not in self.nodes:
             inputs = [v for v in dict.fromkeys(node.operands) if not v.is_constant]
-            self.nodes[node] = export_onnx([node], inputs, node.outputs, node.output.name)
+            self.nodes[key] = export_onnx([node], inputs, node.outputs, node.output.name)
         given = {
             v.name: a
             for v, a in zip(node.inputs, arrays, strict=True)
             if v is not None and a is not None and not v.is_constant
         }
-        results = self.run(self.nodes[node], given, node.loc)
+        results = self.run(self.nodes[key], given, node.loc)
         return [results[v.name] for v in node.outputs]
 
     def run(

@@ -28,6 +28,7 @@ from nmc.ir.costs import host_share, macs
 from nmc.ir.graph import Node, Unit
 from nmc.ir.mapping import Mapping, Stage, StepKind, Stream, Tile
 from nmc.ir.matrices import nodes_by_result
+from nmc.ir.ops import Onnx
 from nmc.ir.program import Program
 from nmc.ir.program_words import encode_words
 from nmc.ir.target import Target
@@ -109,7 +110,7 @@ class Sheet:
     def node(self, node: Node) -> NodeReport:
         return NodeReport(
             node.output.name,
-            node.op.name,
+            node.op.op if isinstance(node.op, Onnx) else node.op.name,
             node.unit,
             node.why,
             tuple(dict.fromkeys(loc.node for loc in node.origin if loc.node)),

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 __all__ = [
+    "ONE_PIXEL",
     "Block",
     "Buffer",
     "Kind",
@@ -163,6 +164,9 @@ class Window:
         )
 
 
+ONE_PIXEL = Window()
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """A part of a stage's matrix that one gather can feed: the whole of an ungrouped one, or some
@@ -186,14 +190,15 @@ class Stage:
     `nodes` names the first result of each of its graph nodes in order of execution; `anchored`
     says whether one of them is the anchor (`ROWS` and `RELAYOUT` have none); `forms` has for each
     the digits (size, stride) of its result's layout (see `nmc.ir.layout`).  `output` is the
-    stage's stream.  `home` is the core that runs its vector work and sends its rows; `cores` are all that
-    hold tiles of it.  By kind:
+    stage's stream.  `home` is the core that runs its vector work and sends its rows; `cores` are
+    all that hold tiles of it.  By kind:
 
     - MATRIX, WINDOW: `window`; MATRIX: `blocks`, and `reading`, digits (size, stride) that give
       the logical input channel of each physical one (convolution) or the logical weight row of
       each place of the window (product).
     - UPSAMPLE: `factors` of rows and pixels; BLOCKS: `factors` is the block's height and width.
     - CROP: `starts` and `steps` of rows, pixels, channels.
+    - MATRIX, ROWS: `pixels`, how many pixels of a row are accumulated and worked on at a time.
     - RELAYOUT: `placing`, digits (size, destination stride in elements) of the operand's places
       in their physical order.
     """
@@ -207,13 +212,14 @@ class Stage:
     operands: tuple[Operand, ...]
     output: int
     unit: str
-    window: Window = Window()
+    window: Window = ONE_PIXEL
     factors: tuple[int, int] = (1, 1)
     starts: tuple[int, int, int] = (0, 0, 0)
     steps: tuple[int, int, int] = (1, 1, 1)
     reading: tuple[tuple[int, int], ...] = ()
     placing: tuple[tuple[int, int], ...] = ()
     blocks: tuple[Block, ...] = ()
+    pixels: int = 0
     macs: int = 0
     way: str = ""
     copies: int = 1

@@ -22,6 +22,7 @@ equal words.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -130,6 +131,8 @@ def vec_words(vec: p.Vec) -> list[int]:
     for desc in operands:
         words += desc_words(desc)
     for value in vec.imm:
+        if math.isnan(value):
+            raise Unfit("an immediate is not a number")
         raw = struct.pack("<d" if wide else "<f", value)
         words += struct.unpack(f"<{len(raw) // 4}I", raw)
     return words
@@ -213,6 +216,8 @@ class Cursor:
         raw = [self.unsigned() for _ in range(2 if wide else 1)]
         packed = struct.pack(f"<{len(raw)}I", *raw)
         value: float = struct.unpack("<d" if wide else "<f", packed)[0]
+        if math.isnan(value):
+            raise self.problem("an immediate is not a number")
         return value
 
     def desc(self) -> p.Desc:

@@ -35,9 +35,7 @@ def stage_windows(
         return [rows[_choice(len(rows), most, rng)][:, order]]
     op = anchor.op
     kernel = anchor.operand(1).type.shape[2:]
-    windows = pool_windows(
-        x, kernel, op.strides, op.pads, op.dilations, value=op.x_zero_point
-    )
+    windows = pool_windows(x, kernel, op.strides, op.pads, op.dilations, value=op.x_zero_point)
     rank = len(kernel)
     innermost = np.moveaxis(windows, 1, -1)  # [samples, *places, *kernel, channels]
     places = innermost.shape[: 1 + rank]

@@ -14,7 +14,7 @@ import numpy as np
 
 from nmc.ir.graph import Array, Node, Value
 from nmc.ir.layout import Digit, offsets
-from nmc.ir.mapping import Kind, Mapping, Operand, Role, Stage, Tile
+from nmc.ir.mapping import Kind, Mapping, Operand, Stage, Tile
 from nmc.ir.ops import FlipSign, LayerNorm, Lut
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Table",
     "constant_table",
     "core_outputs",
+    "pixel_bytes",
     "ring_operands",
     "ring_row_bytes",
     "stage_memory",
@@ -109,7 +110,7 @@ def stage_memory(
     stream = mapping.streams[stage.output]
     for other in stage.cores if stage.kind is Kind.MATRIX else ():
         width = sum(p.outputs for p in core_outputs(stage, tiles, other))
-        bytes_ = 2 * stream.cols * width * 4
+        bytes_ = 2 * stage.pixels * width * 4
         if other == core:
             yield "acc", bytes_
         elif core == stage.home:
@@ -125,6 +126,14 @@ def stage_memory(
         yield "records", stream.chans * RECORD_BYTES
     for name in stage.nodes:
         yield from _node_memory(mapping, stage, nodes[name], last=name == stage.nodes[-1])
+
+
+def pixel_bytes(mapping: Mapping, stage: Stage, nodes: dict[str, Node]) -> int:
+    """Bytes of accumulators and intermediate rows per pixel that is worked on at a time."""
+    chans = mapping.streams[stage.output].chans
+    accumulators = 2 * 4 * chans if stage.kind is Kind.MATRIX else 0
+    wide = [nodes[n].output.type.dtype not in ("u8", "i8") for n in stage.nodes[:-1]]
+    return accumulators + chans * sum(4 if is_wide else 1 for is_wide in wide)
 
 
 def _out_bytes(mapping: Mapping, stage: Stage) -> int:
@@ -145,7 +154,7 @@ def _node_memory(
         digits = stage.forms[stage.nodes.index(name)]
         stream = mapping.streams[stage.output]
         whole = prod(size for size, _ in digits) == stream.rows * stream.cols * stream.chans
-        places = stream.cols * stream.chans if whole else stream.chans
+        places = stage.pixels * stream.chans if whole else stream.chans
         yield f"temp:{name}", places * (1 if node.output.type.dtype in ("u8", "i8") else 4)
     if is_anchor:
         return
@@ -164,4 +173,3 @@ def _constant_memory(mapping: Mapping, stage: Stage, node: Node) -> Iterator[tup
             table = constant_table(mapping, stage, node, value)
             if not table.is_scalar or number == 0:
                 yield f"table:{node.output.name}:{number}", table.data.nbytes
-

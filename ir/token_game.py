@@ -3,9 +3,10 @@
 Stages fire as soon as their rows are there and their consumers' rings have room; rings start at
 the least depth with which their consumer works, and when nothing can fire any more the smallest
 of the full rings whose consumer lacks rows elsewhere gets one slot more (after Parks, "Bounded
-Scheduling of Process Networks", Berkeley 1995).  Played for two inputs, so that one input's end meets the next one's
-beginning.  In the program a stage releases rows no later and asks for room no earlier than here,
-and each semaphore has one waiter, so what can't deadlock here can't deadlock there.
+Scheduling of Process Networks", Berkeley 1995).  Played for two inputs, so that one input's end
+meets the next one's beginning.  In the program a stage releases rows no later and asks for room
+no earlier than here, and each semaphore has one waiter, so what can't deadlock here can't
+deadlock there.
 """
 
 from __future__ import annotations
@@ -101,13 +102,9 @@ def ring_depths(mapping: Mapping) -> dict[tuple[int, int], int]:
         if _play(players):
             break
         lacking = {id(r) for player in players if player.lacks_rows() for r in player.inputs}
-        blocked = [
-            ring for p in players for ring in p.waits_for_room() if id(ring) in lacking
-        ]
+        blocked = [ring for p in players for ring in p.waits_for_room() if id(ring) in lacking]
         min(blocked, key=lambda ring: ring.row_bytes).depth += 1
-    return {
-        key: ring.depth + _slack(mapping, *key, ring.depth) for key, ring in rings.items()
-    }
+    return {key: ring.depth + _slack(mapping, *key, ring.depth) for key, ring in rings.items()}
 
 
 def _slack(mapping: Mapping, stage: int, operand: int, depth: int) -> int:

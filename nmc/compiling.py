@@ -12,7 +12,7 @@ from nmc.frontend import ReadModel, Source, import_model, read_model
 from nmc.ir import ops
 from nmc.ir.abilities import is_mover, varying
 from nmc.ir.design import Calibration, Design
-from nmc.ir.diagnostics import NmcError, Report, error
+from nmc.ir.diagnostics import Diagnostic, NmcError, Report, error, warning
 from nmc.ir.graph import Graph, Value
 from nmc.ir.target import Target
 from nmc.pipeline import Observer, Pipeline
@@ -66,11 +66,13 @@ def compile_design(
     """Import, calibrate, run the pipeline.  NmcError with every problem that could be found."""
     target = target_of(wish, report)
     pipeline = Pipeline.parse(wish.pipeline).resolved(wish.seed)
-    pipeline.check_levels()
+    level = pipeline.check_levels()
+    if level != "program":
+        raise NmcError(incomplete(level))
     announce("import")
     model = read_model(wish.model)
     graph = import_model(model, input_shapes=wish.input_shapes, report=report)
-    calibration = calibrated(wish.calib, graph, wish.seed, report)
+    calibration = calibrated(wish.calib, graph, target, wish.seed, report)
     design = Design(
         graph,
         target,
@@ -81,6 +83,12 @@ def compile_design(
     )
     pipeline.run(design, report, observer=observer)
     return Compilation(wish, model, design, pipeline, report)
+
+
+def incomplete(level: str) -> Diagnostic:
+    message = f"the pipeline ends at level `{level}`; a mapping file needs all, `codegen` the last"
+    remedy = "`nmc opt` runs a part of the passes and prints what comes of them"
+    return error("bad-pipeline", message, remedy=remedy)
 
 
 def target_of(wish: Wish, report: Report) -> Target:
@@ -128,19 +136,37 @@ def read_input_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
 # Calibration
 
 
-def calibrated(given: Any, graph: Graph, seed: int, report: Report) -> Calibration | None:
-    """Calibration inputs: from texts of the command line or arrays; made up, with a warning, for
-    a model that needs them and got none; None for one that brings its quantisation along."""
+def calibrated(
+    given: Any, graph: Graph, target: Target, seed: int, report: Report
+) -> Calibration | None:
+    """Calibration inputs: from texts of the command line, or arrays.
+
+    Where none are given, made-up ones with a warning, if anything depends on them: the scales of a
+    float model, or the ranges of ADCs that can't convert every value.
+    """
     if isinstance(given, Calibration):
         return given
     if isinstance(given, str):
         given = (given,)
     if given is None or (isinstance(given, Sequence) and not len(given)):
-        return data.calibration((), graph.inputs, seed, report) if is_float(graph) else None
+        return made_up(graph, target, seed, report)
     if isinstance(given, Sequence) and all(isinstance(each, str) for each in given):
         return data.calibration(given, graph.inputs, seed, report)
     arrays = data.from_arrays(given, graph.inputs)
     return Calibration(arrays.arrays, arrays.origin)
+
+
+def made_up(graph: Graph, target: Target, seed: int, report: Report) -> Calibration | None:
+    """Random calibration inputs, unless nothing would depend on them."""
+    if is_float(graph):
+        return data.calibration((), graph.inputs, seed, report)
+    if target.adc.range != "calibrated" or target.lossless(target.crossbar.rows):
+        return None
+    made = data.calibration((), graph.inputs, seed, Report())
+    message = f"the ADCs' ranges are chosen on {made.samples} random inputs"
+    remedy = "give inputs like those the model will see: --calib DATA.npz"
+    report.add(warning("random-calibration", message, remedy=remedy))
+    return made
 
 
 def is_float(graph: Graph) -> bool:

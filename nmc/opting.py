@@ -24,6 +24,8 @@ from nmc.pipeline import LEVELS, Observer, Pipeline, level_of, pass_named
 
 __all__ = ["opt", "pass_names", "read_graph", "suffix_of", "text_of", "write"]
 
+CALIBRATED = ("quantize", "schedule-adc")
+"""The passes that look at calibration inputs."""
 MAX_TEXT_BYTES = 1 << 28
 
 
@@ -47,8 +49,8 @@ def opt(
     design = Design(graph, chip, seed=seed, host_ops=host_allowed(host_ops), host=OrtHost())
     start = level_of(design)
     end = passes.check_levels(start)
-    if calib or any(step.name == "quantize" for step in passes.passes):
-        design.calibration = calibrated(calib, graph, seed, report)
+    if calib or any(step.name in CALIBRATED for step in passes.passes):
+        design.calibration = calibrated(calib, graph, chip, seed, report)
     passes.run(design, report, start=start, observer=observer)
     return design, end
 

@@ -7,6 +7,7 @@ with its default options, the model that it all came from.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,6 +29,9 @@ from nmc.ir.interpreter import run_graph_batch
 from nmc.original import Original
 
 __all__ = ["Demands", "LayerQuality", "Verification", "run_quantized", "verify"]
+
+QUANTIZED = re.compile(r"\.q(\.\d+)?$")
+"""What the pass `quantize` adds to the name of a value when it makes integers of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,22 +242,19 @@ def layer_qualities(
     original = import_model(read, input_shapes=read_input_shapes(texts), report=Report())
     mine = {v.name: v for v in contents.graph.values()}
     theirs = {v.name: v for v in original.values()}
-    stages = {
-        contents.mapping.streams[stage.output].value: stage.name
-        for stage in contents.mapping.stages
-    }
-    common = tuple(
-        name
-        for name in stages
-        if name in theirs and theirs[name].type.shape == mine[name].type.shape
-    )
-    ours = run_quantized(contents.graph, arrays, common)
-    floats = run_quantized(original, arrays, common)
+    pairs: dict[str, tuple[str, str]] = {}
+    for stage in contents.mapping.stages:
+        name = contents.mapping.streams[stage.output].value
+        twin = name if name in theirs else QUANTIZED.sub("", name)
+        if twin in theirs and theirs[twin].type.shape == mine[name].type.shape:
+            pairs[name] = (stage.name, twin)
+    ours = run_quantized(contents.graph, arrays, tuple(pairs))
+    floats = run_quantized(original, arrays, tuple({twin for _, twin in pairs.values()}))
     layers: list[LayerQuality] = []
-    for name in common:
-        snr = compare(name, ours[name], floats[name], mine[name].type.quant).snr_db
+    for name, (stage_name, twin) in pairs.items():
+        snr = compare(name, ours[name], floats[twin], mine[name].type.quant).snr_db
         below = min_snr_db is not None and snr < min_snr_db
-        layers.append(LayerQuality(stages[name], name, snr, below))
+        layers.append(LayerQuality(stage_name, name, snr, below))
     return tuple(layers)
 
 

@@ -47,9 +47,7 @@ class Buffers(Pass):
                         remedy="raise core.sram_kib or use a larger mesh (--mesh WxH)",
                     )
                 )
-        design.mapping = replace(
-            mapping, rings=tuple(layout.rings), buffers=tuple(layout.buffers)
-        )
+        design.mapping = replace(mapping, rings=tuple(layout.rings), buffers=tuple(layout.buffers))
         return True
 
 
@@ -82,4 +80,3 @@ class _Layout:
         address = self.used.get((step, core), 0)
         self.used[step, core] = address + -(-size // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
         return address
-

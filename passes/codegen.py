@@ -52,9 +52,7 @@ def write_step(design: Design, mapping: Mapping, step: int) -> ChipWriter:
     """Everything of one chip step.  Inputs are laid into the frame first, then outputs."""
     chip = ChipWriter(design.graph, mapping, design.target, step)
     streams = [s for s in mapping.streams if s.step == step]
-    sources = {
-        s.source.value: chip.add_io(s.source, source=True) for s in streams if s.source
-    }
+    sources = {s.source.value: chip.add_io(s.source, source=True) for s in streams if s.source}
     chip.reserve_outputs()
     chip.assign_ring_semaphores()
     for index, stage in mapping.stages_of(step):

@@ -44,9 +44,7 @@ class Place(Pass):
         for index in range(len(mapping.stages)):
             if not state.place(index, report):
                 return False
-        design.mapping = replace(
-            mapping, stages=tuple(state.stages), tiles=tuple(state.tiles)
-        )
+        design.mapping = replace(mapping, stages=tuple(state.stages), tiles=tuple(state.tiles))
         return True
 
 
@@ -123,8 +121,7 @@ class _State:
 
     def _bytes(self, index: int, stage: Stage, tiles: list[Tile], core: int) -> int:
         total = sum(
-            _aligned(size)
-            for _, size in stage_memory(self.mapping, stage, tiles, self.nodes, core)
+            _aligned(size) for _, size in stage_memory(self.mapping, stage, tiles, self.nodes, core)
         )
         for number in ring_operands(stage, core):
             row = ring_row_bytes(self.mapping, stage.operands[number])

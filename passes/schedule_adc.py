@@ -10,7 +10,7 @@ from nmc.ir.design import Design
 from nmc.ir.diagnostics import Report
 from nmc.ir.graph import Array, Node
 from nmc.ir.interpreter import run_graph_batch
-from nmc.ir.mapping import Stage, Tile
+from nmc.ir.mapping import Mapping, Stage, Tile
 from nmc.ir.matrices import block_matrix, nodes_by_result
 from nmc.ir.slices import code_range, column_bounds, convert, slice_levels
 from nmc.ir.stage_inputs import batch_of, stage_windows
@@ -42,7 +42,7 @@ class ScheduleAdc(Pass):
     def run(self, design: Design, report: Report) -> bool:
         mapping, target = mapping_of(design), design.target
         nodes = nodes_by_result(design.graph)
-        levels = [_levels(nodes, mapping.stages[t.stage], t, target) for t in mapping.tiles]
+        levels = _levels(mapping, nodes, target)
         asking = {
             t.stage
             for t, matrix in zip(mapping.tiles, levels, strict=True)
@@ -92,13 +92,25 @@ def best_step(columns: Array, bits: int, weights: Array) -> int:
     return int(min(candidates, key=lambda step: loss(int(step))))
 
 
-def _levels(nodes: dict[str, Node], stage: Stage, tile: Tile, target: Target) -> Array:
-    matrix = block_matrix(nodes[stage.nodes[0]], stage, stage.blocks[tile.block])
-    rows = slice(tile.row0, tile.row0 + tile.rows)
-    columns = slice(tile.output0, tile.output0 + tile.outputs)
-    return slice_levels(
-        matrix[rows, columns], cell_bits=target.crossbar.cell_bits, slices=target.slices
-    )
+def _levels(mapping: Mapping, nodes: dict[str, Node], target: Target) -> list[Array]:
+    """The levels of each tile; each block's matrix is cut up once."""
+    matrices: dict[tuple[int, int], Array] = {}
+    result: list[Array] = []
+    for tile in mapping.tiles:
+        key = (tile.stage, tile.block)
+        if key not in matrices:
+            stage = mapping.stages[tile.stage]
+            matrices[key] = block_matrix(nodes[stage.nodes[0]], stage, stage.blocks[tile.block])
+        rows = slice(tile.row0, tile.row0 + tile.rows)
+        columns = slice(tile.output0, tile.output0 + tile.outputs)
+        result.append(
+            slice_levels(
+                matrices[key][rows, columns],
+                cell_bits=target.crossbar.cell_bits,
+                slices=target.slices,
+            )
+        )
+    return result
 
 
 def _all_lossless(levels: Array, target: Target) -> bool:
@@ -107,9 +119,7 @@ def _all_lossless(levels: Array, target: Target) -> bool:
     return bool(low.min(initial=0) >= lo and high.max(initial=0) <= hi)
 
 
-def _scheduled(
-    tile: Tile, levels: Array, windows: list[Array] | None, target: Target
-) -> Tile:
+def _scheduled(tile: Tile, levels: Array, windows: list[Array] | None, target: Target) -> Tile:
     slices, bits = target.slices, target.adc.bits
     low, high = column_bounds(levels, target.crossbar.dac_bits)
     steps: list[int] = []
@@ -139,4 +149,4 @@ def _columns(windows: Array, levels: Array, target: Target) -> Array:
         [windows >> np.uint8(dac * p) & np.uint8((1 << dac) - 1) for p in range(target.phases)]
     )
     values = np.matmul(digits.astype(np.float32), levels.astype(np.float32))
-    return values.reshape(target.phases, -1).astype(np.int64)
+    return np.asarray(values.reshape(target.phases, -1).astype(np.int64))

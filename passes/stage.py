@@ -71,9 +71,7 @@ def describe(graph: Graph, nodes: list[Node], index: int, *, host: bool) -> Step
     made = [v for n in nodes for v in n.outputs]
     taken = [v for n in nodes for v in n.operands if not v.is_constant]
     inputs = dict.fromkeys(v.name for v in taken if v.producer not in members)
-    outputs = [
-        v.name for v in made if v in graph.outputs or any(u not in members for u in v.users)
-    ]
+    outputs = [v.name for v in made if v in graph.outputs or any(u not in members for u in v.users)]
     return Step(
         kind=StepKind.HOST if host else StepKind.CHIP,
         name=f"{index}-{'host' if host else 'chip'}",

@@ -10,10 +10,14 @@ from nmc.ir.diagnostics import Report
 from nmc.ir.mapping import Block, Kind, Mapping, Stage, Tile
 from nmc.ir.matrices import nodes_by_result
 from nmc.ir.ops import QConv
+from nmc.ir.stage_memory import pixel_bytes
 from nmc.ir.target import Target
 from nmc.passes.base import Pass, mapping_of
 
-__all__ = ["TileMatrices", "blocks_of", "tiles_of"]
+__all__ = ["TileMatrices", "blocks_of", "chunk_of", "tiles_of"]
+
+WORK_SHARE = 6
+"""Accumulators and intermediate rows of one stage may take this part of a core's SRAM."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,9 @@ class TileMatrices(Pass):
     Rows are cut before columns: partial sums of row tiles are added in the accumulators, column
     tiles only stand side by side.  A grouped convolution packs as many whole groups on a crossbar
     as fit, on a block diagonal.  Every weight stands in exactly one tile.
+
+    A row whose accumulators and intermediate results would take more than a small part of the
+    SRAM is worked on in equal runs of pixels.
     """
 
     name = "tile"
@@ -38,8 +45,15 @@ class TileMatrices(Pass):
             if stage.kind is Kind.MATRIX:
                 op = nodes[stage.nodes[0]].op
                 groups = op.group if isinstance(op, QConv) else 1
-                stage = replace(stage, way="im2col", blocks=blocks_of(mapping, stage, groups, target))
+                stage = replace(
+                    stage, way="im2col", blocks=blocks_of(mapping, stage, groups, target)
+                )
                 tiles += tiles_of(index, stage, target)
+            if stage.kind in (Kind.MATRIX, Kind.ROWS):
+                budget = target.core.sram_kib * 1024 // WORK_SHARE
+                each = pixel_bytes(mapping, stage, nodes)
+                cols = mapping.streams[stage.output].cols
+                stage = replace(stage, pixels=chunk_of(cols, each, budget))
             stages.append(stage)
         design.mapping = replace(mapping, stages=tuple(stages), tiles=tuple(tiles))
         return True
@@ -68,6 +82,12 @@ def blocks_of(mapping: Mapping, stage: Stage, groups: int, target: Target) -> tu
         for first in range(0, groups, together)
         for count in (min(together, groups - first),)
     )
+
+
+def chunk_of(cols: int, each_bytes: int, budget_bytes: int) -> int:
+    """The most pixels, out of the divisors of `cols`, whose bytes stay within a budget."""
+    divisors = [n for n in range(1, cols + 1) if cols % n == 0]
+    return max((n for n in divisors if n * each_bytes <= budget_bytes), default=1)
 
 
 def tiles_of(index: int, stage: Stage, target: Target) -> Iterator[Tile]:

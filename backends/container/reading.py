@@ -67,7 +67,7 @@ def read_bytes(path: Path, most: int) -> bytes:
             if status.st_size > most:
                 message = f"`{path}` has {status.st_size} bytes, mapping files at most {most}"
                 raise NmcError(error("unsafe-archive", message, loc))
-            data = stream.read(most + 1)
+            data = stream.read(status.st_size)
     except FileNotFoundError:
         raise NmcError(error("file-not-found", f"there is no file `{path}`", loc)) from None
     except (OSError, ValueError) as problem:

@@ -161,18 +161,17 @@ class SlicedTile:
             target.crossbar.dac_bits,
         )
 
-    def codes(self, x: npt.NDArray[np.uint8], phase: int) -> npt.NDArray[np.int64]:
-        """ADC codes, times the step, of one phase: i64[lanes, outputs + unit, slices]."""
+    def codes(self, x: npt.NDArray[np.uint8], phase: int) -> Array:
+        """What the ADCs say in one phase: integers, as float64[lanes, outputs + unit, slices]."""
         digits = (x >> (self.dac_bits * phase)) & ((1 << self.dac_bits) - 1)
         values = (digits.astype(np.float64) @ self.levels).reshape(len(x), -1, len(self.steps))
-        codes = np.clip(np.rint(values / self.steps), self.lows, self.highs) * self.steps
-        return codes.astype(np.int64)
+        return np.asarray(np.clip(np.rint(values / self.steps), self.lows, self.highs))
 
     def __call__(self, x: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
         outputs = self.columns.stop - self.columns.start
         sums = np.zeros((len(x), outputs), np.int64)
         for phase in range(self.phases):
-            codes = self.codes(x, phase)
+            codes = (self.codes(x, phase) * self.steps).astype(np.int64)
             shifted = codes[:, :outputs] @ self.factors
             if self.offset_factor:
                 shifted = shifted + codes[:, outputs:, 0] * self.offset_factor

@@ -30,7 +30,9 @@ def run_reference(
     if detect_races:
         machine.watch_races()
     machine.run(max_cycles, progress)
-    cycles = tuple(machine.outputs.cycles) if program.outputs else (machine.clock.cycle,) * inflight
+    cycles = tuple(machine.outputs.cycles)
+    if not program.outputs:
+        cycles = (max((s.use.halted + 1 for s in machine.sequencers), default=0),) * inflight
     return Result(
         outputs=read_frames(machine.memory, program, samples, inflight),
         cycles=max(cycles),

@@ -168,7 +168,8 @@ class Shadow:
         if bad.any():
             where = addresses(index)[bad]
             self.watch.report("uninitialised", self.core, where, "", self._name(stamp))
-        self.seen[self._row(stamp.agent), index] = stamp.clock
+        row = self._row(stamp.agent)  # first: it may replace `seen` by a larger array
+        self.seen[row, index] = stamp.clock
 
     def write(self, access: Access, start: int, stamp: Stamp) -> None:
         index = access.index(start)

@@ -13,6 +13,7 @@ import rich_click as click
 
 from nmc.cli.session import Session
 from nmc.ir.diagnostics import Exit, NmcError, error
+from nmc.ir.text import did_you_mean
 
 __all__ = ["App", "app"]
 
@@ -46,6 +47,15 @@ class App(click.RichGroup):
         module = importlib.import_module(f"nmc.cli.{cmd_name}_command")
         command: click.Command = module.command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            hint = did_you_mean(args[0], COMMANDS)
+            problem = error("bad-option", f"there is no command `{args[0]}`", remedy=hint)
+            raise NmcError(problem)
+        return super().resolve_command(ctx, args)
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
         """As click's, but never lets an exception out; exits unless `standalone_mode` is False."""
@@ -97,11 +107,13 @@ def failed(session: Session, failure: NmcError) -> int:
 
 
 def misused(session: Session, mistake: click.ClickException) -> int:
+    ctx = mistake.ctx if isinstance(mistake, click.UsageError) else None
+    remedy = f"{ctx.command_path} --help" if ctx else ""
+    session.command = (ctx.info_name if ctx else "") or ""
+    message = mistake.format_message().rstrip(".")
+    session.diagnose([error("bad-option", message[:1].lower() + message[1:], remedy=remedy)])
     if session.json:
-        session.diagnose([error("bad-option", mistake.format_message())])
         session.result({}, exit=Exit.USAGE)
-    else:
-        mistake.show(file=sys.stderr)
     return Exit.USAGE
 
 

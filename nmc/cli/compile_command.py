@@ -136,7 +136,8 @@ def summarize(
     from nmc.report.summary import compile_data, compile_lines
 
     data = compile_data(compiled, path, compile_s, peak_rss_bytes())
-    return session.result(data, compile_lines(compiled, done.model.file, path, compile_s))
+    lines = compile_lines(compiled, done.model.file, path, compile_s, path.stat().st_size)
+    return session.result(data, lines)
 
 
 def peak_rss_bytes() -> int | None:

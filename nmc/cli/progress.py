@@ -60,13 +60,15 @@ class Progress:
     def announce(self, text: str) -> None:
         """What is being done now."""
         if self.status:
-            self.status.update(f"{text} ...")
+            from rich.markup import escape
+
+            self.status.update(escape(f"{text} ..."))
         elif self.shown and self.session.verbosity > 0:
             self.session.say(f"{text} ...")
 
     def starts(self, index: int, total: int, step: Pass) -> None:
         self.position = (index + 1, total)
-        self.announce(f"[{index + 1}/{total}] {step.name}".replace("[", r"\["))
+        self.announce(f"[{index + 1}/{total}] {step.name}")
 
     def ended(self, step: Pass, design: Design, changed: bool, wall_s: float) -> None:
         from nmc.report.text import seconds

@@ -21,13 +21,21 @@ from nmc.ir.graph import Array, Graph, Value
 from nmc.ir.ops import Op
 from nmc.ir.types import emit
 
-__all__ = ["Call", "Declined", "Names", "Rule"]
+__all__ = ["Call", "Declined", "Names", "Refused", "Rule"]
 
 Ints = tuple[int, ...]
 
 
 class Declined(Exception):
     """No rule for the node in this form; the message says what about it is not known."""
+
+
+class Refused(Exception):
+    """The node is not to be run by anybody; the message says why, `remedy` what to do."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason)
+        self.remedy = remedy
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ is loaded, not run: loading finds the kernel and infers the types, contributed o
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -18,6 +19,7 @@ from onnx import TensorProto, defs, helper, numpy_helper
 
 from nmc.frontend.tensors import ELEMENT_OF, NotATensor, element_name
 from nmc.ir.graph import TensorType, Value
+from nmc.ir.types import MAX_ELEMENTS
 
 __all__ = ["HostRefuses", "attributes_text", "host_types", "newest_opset", "standing_alone"]
 
@@ -182,6 +184,8 @@ def type_of(result: Any) -> TensorType:
     shape = tuple(result.shape)
     if not all(isinstance(size, int) for size in shape):
         raise HostRefuses("the size of its result is known only while running")
+    if math.prod(shape) > MAX_ELEMENTS:
+        raise HostRefuses(f"its result would have {math.prod(shape)} elements")
     return TensorType(dtype, shape)
 
 

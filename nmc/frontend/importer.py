@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import onnx
 
-from nmc.frontend.call import Call, Declined, Names, as_results
+from nmc.frontend.call import Call, Declined, Names, Refused, as_results
 from nmc.frontend.domains import grouped
 from nmc.frontend.expansion import expanded
 from nmc.frontend.external import Companions, subgraphs
@@ -221,6 +221,9 @@ class Importer:
         if rule is not None:
             try:
                 return named_results(node, as_results(rule(call)))
+            except Refused as refused:
+                self.refuse(node, loc, str(refused), refused.remedy)
+                return None
             except Declined as declined:
                 why = str(declined)
             except NmcError as problem:
@@ -308,10 +311,10 @@ class Importer:
         results = [self.value(v.name, inner) for v in graph.output]
         return [r for r, n in zip(results, node.output, strict=False) if n]
 
-    def refuse(self, node: onnx.NodeProto, loc: Loc, why: str) -> None:
+    def refuse(self, node: onnx.NodeProto, loc: Loc, why: str, remedy: str = "") -> None:
         domain = f"{node.domain}." if node.domain else ""
         text = f"neither the chip nor the host can run {domain}{node.op_type}: {why}"
-        remedy = ADVICE.get(node.op_type, "change the model, or cut it before this node")
+        remedy = remedy or ADVICE.get(node.op_type, "change the model, or cut it before this node")
         self.refusals.append(Refusal("unsupported-operator", text, loc, remedy))
 
     # The end

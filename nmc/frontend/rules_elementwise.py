@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from nmc.frontend.call import Call, Declined, Rule
+from nmc.frontend.call import Call, Declined, Refused, Rule
 from nmc.ir import ops
 from nmc.ir.graph import Value
 
@@ -105,7 +105,7 @@ def identity(call: Call) -> Value:
 def dropout(call: Call) -> tuple[Value, ...]:
     """Nothing is dropped when inferring; the mask, if asked for, is all true."""
     if len(call.inputs) > 2 and bool(call.scalar(2, "training mode")):
-        raise Declined("it is in training mode")
+        raise Refused("it is in training mode", "export the model after model.eval()")
     if not call.wants(1):
         return (call.x,)
     return call.x, call.constant_value("mask", np.ones(call.shape, np.bool_))

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from nmc.frontend.call import Call, Declined, Rule
+from nmc.frontend.call import Call, Declined, Refused, Rule
 from nmc.ir import ops
 from nmc.ir.graph import Value
 from nmc.ir.ops import Op
@@ -16,7 +16,7 @@ __all__ = ["NORM_RULES"]
 
 def batch_norm(call: Call) -> tuple[Value, ...]:
     if call.integer("training_mode"):
-        raise Declined("it is in training mode; export the model after model.eval()")
+        raise Refused("it is in training mode", "export the model after model.eval()")
     if call.version < 9 and not call.integer("spatial", 1):
         raise Declined("it normalises every place apart (spatial=0)")
     op = ops.BatchNorm(call.number("epsilon", 1e-5))

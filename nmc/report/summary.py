@@ -58,18 +58,20 @@ def compile_data(
     }
 
 
-def compile_lines(compiled: Compiled, model: str, path: Path, compile_s: float) -> list[str]:
+def compile_lines(
+    compiled: Compiled, model: str, path: Path, compile_s: float, size: int
+) -> list[str]:
+    """`size` is the file's, `path` what to call it in the lines that tell how to go on."""
     report = compiled.report()
-    size = bytes_text(path.stat().st_size)
-    head = f"{report.model} -> {path}   target {report.target}   seed {report.seed}"
-    data = "" if report.calibration_random or not report.calibration else report.calibration
-    example = f"-i {data}" if data else "-i DATA.npz"
+    head = f"{report.model} -> {path}"
+    made = f"target {report.target}   seed {report.seed}   {seconds(compile_s)}"
+    fits = len(head) + len(made) + 3 <= 80
     return [
-        f"{head}   {seconds(compile_s)}",
+        *([f"{head}   {made}"] if fits else [head, f"  {made}"]),
         *mapped_lines(report),
-        f"  file         {size}, programs {bytes_text(report.totals.program_bytes)}",
+        f"  file         {bytes_text(size)}, programs {bytes_text(report.totals.program_bytes)}",
         f"  next: nmc report {path}",
-        f"        nmc verify {path} --model {model} {example}",
+        f"        nmc verify {path} --model {model} -i DATA.npz",
     ]
 
 
@@ -84,8 +86,8 @@ def mapped_lines(report: ReportData) -> list[str]:
         f"  host         {host_text(report)}",
         f"  crossbars    {totals.crossbars_used} of {totals.crossbars_available}, on "
         f"{totals.cores_used} of {totals.cores_available} cores{fill_text(report)}",
-        f"  ADCs         {count(totals.conversions)} conversions an input; "
-        f"bound {count(totals.adc_bound_cycles)} cycles{busiest_text(report)}",
+        f"  ADCs         {count(totals.conversions)} conversions an input, "
+        f"{count(totals.adc_bound_cycles)} cycles at least",
     ]
     if report.cores:
         full = max(report.cores, key=lambda core: core.sram_bytes_used)
@@ -113,17 +115,11 @@ def fill_text(report: ReportData) -> str:
     if not totals.cells_there:
         return ""
     worst = min(report.crossbars, key=lambda crossbar: crossbar.occupancy)
-    return f"; {percent(totals.cells_used / totals.cells_there)} full (worst {percent(worst.occupancy)})"
-
-
-def busiest_text(report: ReportData) -> str:
-    if not report.adcs:
-        return ""
-    adc = max(report.adcs, key=lambda each: each.cycles)
-    return f" (core {adc.core}, cluster {adc.cluster}, ADC {adc.adc})"
+    share = totals.cells_used / totals.cells_there
+    return f"; {percent(share)} full (worst {percent(worst.occupancy)})"
 
 
 def calibration_text(report: ReportData) -> str:
     if report.calibration_random:
-        return f"on {report.calibration.upper()}: accuracy will mean nothing"
+        return f"on {report.calibration.upper()}: accuracy may suffer"
     return f"on {report.calibration}" if report.calibration else "not needed"

@@ -15,6 +15,7 @@ from nmc.passes.canonical.rewriting import (
     forward,
     new_constant,
     only_made_by,
+    per_channel,
     step,
 )
 
@@ -176,14 +177,6 @@ def batch_norm(node: Node) -> Affine | None:
     with np.errstate(all="ignore"):
         factor = scale / np.sqrt(variance + node.op.epsilon)
         return Affine(node.x, factor, shift - mean * factor)
-
-
-def per_channel(array: Array, shape: tuple[int, ...], axis: int) -> Array | None:
-    """A constant that depends on the channel alone, as a float64 vector of all channels."""
-    sizes = [1] * (len(shape) - array.ndim) + list(array.shape)
-    if any(size != 1 for i, size in enumerate(sizes) if i != axis):
-        return None
-    return np.broadcast_to(array.reshape(-1).astype(np.float64), (shape[axis],))
 
 
 def fold_into_conv(graph: Graph, node: Node) -> bool:

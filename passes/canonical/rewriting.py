@@ -25,6 +25,7 @@ __all__ = [
     "new_constant",
     "number",
     "only_made_by",
+    "per_channel",
     "step",
 ]
 
@@ -113,3 +114,11 @@ def number(value: Value) -> float | None:
     if not value.is_constant or value.type.elements != 1 or value.type.numpy.kind != "f":
         return None
     return float(value.array.reshape(-1)[0])
+
+
+def per_channel(array: Array, shape: tuple[int, ...], axis: int) -> Array | None:
+    """A constant that depends on the channel alone, as a float64 vector of all channels."""
+    sizes = [1] * (len(shape) - array.ndim) + list(array.shape)
+    if any(size != 1 for i, size in enumerate(sizes) if i != axis):
+        return None
+    return np.broadcast_to(array.reshape(-1).astype(np.float64), (shape[axis],))

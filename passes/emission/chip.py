@@ -1,4 +1,4 @@
-"""The program of one chip step while it is being written: cores, semaphores, images, global data."""
+"""The program of one chip step while it is being written: cores, semaphores, images, frames."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ class ChipWriter:
     frame_bytes: int = 0
     uses: list[SequencerUse] = field(default_factory=list[SequencerUse])
     tokens: dict[tuple[int, int, int], int] = field(default_factory=dict[tuple[int, int, int], int])
-    credits: dict[tuple[int, int, int], int] = field(default_factory=dict[tuple[int, int, int], int])
+    credits: dict[tuple[int, int, int], int] = field(
+        default_factory=dict[tuple[int, int, int], int]
+    )
     rings: dict[tuple[int, int, int], Ring] = field(init=False)
     buffers: dict[tuple[int, int, str], Buffer] = field(init=False)
     tiles_by_stage: dict[int, list[Tile]] = field(init=False)

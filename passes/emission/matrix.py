@@ -24,7 +24,7 @@ from nmc.passes.emission.padding import fill_rows, initial_padding
 from nmc.passes.emission.rows import Chain, Row, out_row
 from nmc.passes.emission.sending import Sender
 from nmc.passes.emission.turns import Segment, segments
-from nmc.passes.emission.writer import COL, INPUT, TURN, Writer
+from nmc.passes.emission.writer import CHUNK, COL, INPUT, TURN, Writer
 
 __all__ = ["write_matrix_stage"]
 
@@ -34,7 +34,7 @@ ACC_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class _Gather:
-    """Which bytes of a window a plan takes: dims from `offset` on; the first is matrix row `row0`."""
+    """Which bytes of a window a plan takes, from `offset` on; the first is matrix row `row0`."""
 
     dims: tuple[tuple[int, int], ...]
     offset: int
@@ -100,9 +100,7 @@ def _side(chip: ChipWriter, index: int, core: int, matrices: list[Array]) -> _Si
     return _Side(core, plans, width, writer.semaphore(), writer.semaphore(ACC_SLOTS))
 
 
-def _gather(
-    chip: ChipWriter, index: int, core: int, block: Block, tiles: list[Tile]
-) -> _Gather:
+def _gather(chip: ChipWriter, index: int, core: int, block: Block, tiles: list[Tile]) -> _Gather:
     """The whole window, or only the tiles' rows of it where these lie side by side in the ring."""
     stage = chip.mapping.stages[index]
     stream = chip.stream(stage.operands[0].stream)
@@ -159,27 +157,38 @@ def _add_tile(
 
 
 def _write_compute(chip: ChipWriter, index: int, side: _Side, parts: list[Segment]) -> None:
+    """Padding is filled in before the first read of a firing, and not before the reads of the
+    firing before last are done: a free accumulator slot says so, or that a row has several."""
     stage = chip.mapping.stages[index]
-    cols = chip.output(stage).cols
     writer = Writer(side.core, f"{stage.name}.compute")
     token = chip.tokens[index, 0, side.core]
+    runs = _runs(chip, stage)
     with writer.loop(INPUT, 0):
         for segment in parts:
             with writer.loop(TURN, segment.count):
                 writer.wait(token, segment.waits[0])
-                writer.wait(side.free, 1)
+                if runs == 1:
+                    writer.wait(side.free, 1)
                 fill_rows(chip, writer, index, 0, side.core, segment)
-                with writer.loop(COL, cols):
-                    for plan in side.plans:
-                        dst = _acc(chip, index, side, segment, parts).at(
-                            writer,
-                            ((plan.outputs.outputs, ACC_BYTES),),
-                            offset=plan.outputs.at * ACC_BYTES,
-                            terms={COL: side.width * ACC_BYTES},
-                        )
-                        src = _window(chip, index, side.core, plan, segment, writer)
-                        writer.emit(Mvm(plan.number, dst, src, side.done))
+                with writer.loop(CHUNK, runs):
+                    if runs > 1:
+                        writer.wait(side.free, 1)
+                    with writer.loop(COL, stage.pixels):
+                        for plan in side.plans:
+                            dst = _acc(chip, index, side, segment, parts).at(
+                                writer,
+                                ((plan.outputs.outputs, ACC_BYTES),),
+                                offset=plan.outputs.at * ACC_BYTES,
+                                terms={COL: side.width * ACC_BYTES},
+                            )
+                            src = _window(chip, index, side.core, plan, segment, writer)
+                            writer.emit(Mvm(plan.number, dst, src, side.done))
     chip.add_sequencer(writer, index, "compute")
+
+
+def _runs(chip: ChipWriter, stage: Stage) -> int:
+    """Runs of pixels in an output row."""
+    return chip.output(stage).cols // stage.pixels
 
 
 def _window(
@@ -198,6 +207,7 @@ def _window(
         terms={
             INPUT: padded * ring.row_bytes,
             TURN: step_rows * ring.row_bytes,
+            CHUNK: stage.pixels * step_cols * stream.chans,
             COL: step_cols * stream.chans,
         },
         offset=segment.first * step_rows * ring.row_bytes + plan.gather.offset,
@@ -217,18 +227,18 @@ def _acc(
 ) -> Row:
     """A slot of accumulator rows of a side, on its own core or (a partial row) at home."""
     stage = chip.mapping.stages[index]
-    cols = chip.output(stage).cols
-    slot = cols * side.width * ACC_BYTES
+    runs = _runs(chip, stage)
+    slot = stage.pixels * side.width * ACC_BYTES
     firings = parts[-1].first + parts[-1].count
     return Row(
         "i32",
         chip.address(index, side.core if core < 0 else core, role),
-        cols,
+        stage.pixels,
         side.width,
         side.width * ACC_BYTES,
         ACC_BYTES,
-        {INPUT: firings * slot, TURN: slot},
-        segment.first * slot,
+        {INPUT: firings * runs * slot, TURN: runs * slot, CHUNK: slot},
+        segment.first * runs * slot,
         ACC_SLOTS * slot,
     )
 
@@ -237,29 +247,25 @@ def _write_send(
     chip: ChipWriter, index: int, side: _Side, home: _Side, parts: list[Segment]
 ) -> None:
     stage = chip.mapping.stages[index]
-    cols = chip.output(stage).cols
     writer = Writer(side.core, f"{stage.name}.send")
-    ring = chip.rings[index, 0, side.core]
-    credit = chip.credits[index, 0, side.core]
     with writer.loop(INPUT, 0):
         for segment in parts:
             with writer.loop(TURN, segment.count):
-                writer.wait(side.done, cols * len(side.plans))
-                writer.signal(ring.producer_core, credit, segment.releases[0])
-                writer.wait(side.part_credit, 1)
-                src = _acc(chip, index, side, segment, parts).desc(writer)
-                part = _part(chip, index, side, home, segment, parts)
-                put = Put(home.core, part.desc(writer), src, side.part_token, side.free)
-                writer.emit(put)
+                with writer.loop(CHUNK, _runs(chip, stage)):
+                    writer.wait(side.done, stage.pixels * len(side.plans))
+                    writer.wait(side.part_credit, 1)
+                    src = _acc(chip, index, side, segment, parts).desc(writer)
+                    part = _part(chip, index, side, home, segment, parts)
+                    put = Put(home.core, part.desc(writer), src, side.part_token, side.free)
+                    writer.emit(put)
+                _signal_credit(chip, writer, index, 0, segment)
     chip.add_sequencer(writer, index, "send")
 
 
 def _part(
     chip: ChipWriter, index: int, side: _Side, home: _Side, segment: Segment, parts: list[Segment]
 ) -> Row:
-    return _acc(
-        chip, index, side, segment, parts, role=f"part{side.core}", core=home.core
-    )
+    return _acc(chip, index, side, segment, parts, role=f"part{side.core}", core=home.core)
 
 
 # Post
@@ -272,35 +278,50 @@ def _write_post(
     home = sides[0]
     sender = Sender(chip, stage)
     sender.reserve(ACC_SLOTS)
-    cols = chip.output(stage).cols
     firings = parts[-1].first + parts[-1].count
     writer = Writer(home.core, f"{stage.name}.post")
+    others = range(1, len(stage.operands))
     with writer.loop(INPUT, 0):
         sender.padding_above(writer)
         for segment in parts:
             with writer.loop(TURN, segment.count):
-                writer.wait(home.done, cols * len(home.plans))
-                _signal_credit(chip, writer, index, 0, segment)
-                for side in sides[1:]:
-                    writer.wait(side.part_token, 1)
-                for number in range(1, len(stage.operands)):
+                for number in others:
                     writer.wait(chip.tokens[index, number, home.core], segment.waits[number])
                 sender.take(writer, 1)
-                chain = Chain(
-                    chip, index, writer, segment, out_row(chip, index, segment, firings)
-                )
-                first = chain.result_row(stage.nodes[0])
-                _combine(chip, index, writer, sides, segment, parts, first, records)
-                for side in sides[1:]:
-                    writer.signal(side.core, side.part_credit, 1)
-                writer.signal(home.core, home.free, 1)
-                chain.rows[stage.nodes[0]] = first
-                chain.run()
-                for number in range(1, len(stage.operands)):
+                out = out_row(chip, index, segment, firings)
+                chain = Chain(chip, index, writer, segment, out)
+                with writer.loop(CHUNK, _runs(chip, stage)):
+                    _finish_run(chip, index, writer, sides, segment, parts, chain, records)
+                for number in range(len(stage.operands)):
                     _signal_credit(chip, writer, index, number, segment)
-                sender.send_firing(writer, chain.out, segment)
+                sender.send_firing(writer, out, segment)
         sender.padding_below(writer)
     chip.add_sequencer(writer, index, "post")
+
+
+def _finish_run(
+    chip: ChipWriter,
+    index: int,
+    writer: Writer,
+    sides: list[_Side],
+    segment: Segment,
+    parts: list[Segment],
+    chain: Chain,
+    records: int,
+) -> None:
+    """One run of pixels: wait for its accumulators, finish them, give the slots back."""
+    stage = chip.mapping.stages[index]
+    home = sides[0]
+    writer.wait(home.done, stage.pixels * len(home.plans))
+    for side in sides[1:]:
+        writer.wait(side.part_token, 1)
+    first = chain.result_row(stage.nodes[0])
+    _combine(chip, index, writer, sides, segment, parts, first, records)
+    for side in sides[1:]:
+        writer.signal(side.core, side.part_credit, 1)
+    writer.signal(home.core, home.free, 1)
+    chain.rows[stage.nodes[0]] = first
+    chain.run()
 
 
 def _signal_credit(

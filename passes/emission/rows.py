@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from nmc.ir.program import Desc, Vec
 from nmc.ir.stage_memory import RECORD_BYTES, Table, constant_table
 from nmc.passes.emission.chip import ChipWriter
 from nmc.passes.emission.turns import Segment
-from nmc.passes.emission.writer import INPUT, TURN, Writer
+from nmc.passes.emission.writer import CHUNK, INPUT, TURN, Writer
 
 __all__ = ["Chain", "Row", "element_bytes", "out_row", "ring_row"]
 
@@ -41,6 +41,13 @@ class Row:
     terms: Mapping[str, int] = field(default_factory=dict[str, int])
     offset: int = 0
     ring: int = 0
+
+    def chunk(self, pixels: int) -> Row:
+        """`pixels` of the row's pixels at a time, run after run in the loop CHUNK."""
+        if pixels == self.cols:
+            return self
+        terms = {**self.terms, CHUNK: pixels * self.pixel_bytes}
+        return replace(self, cols=pixels, terms=terms)
 
     def desc(self, writer: Writer, *, exact: bool = False) -> Desc:
         dims = ((self.cols, self.pixel_bytes), (self.chans, self.channel_bytes))
@@ -110,17 +117,8 @@ def out_row(chip: ChipWriter, index: int, segment: Segment, emitting: int) -> Ro
     stream = chip.output(stage)
     slot = max(segment.emits, 1) * stream.row_bytes
     row = dense(stream.dtype, chip.address(index, stage.home, "out"), stream.cols, stream.chans)
-    return Row(
-        row.dtype,
-        row.base,
-        row.cols,
-        row.chans,
-        row.pixel_bytes,
-        row.channel_bytes,
-        {INPUT: emitting * slot, TURN: slot},
-        segment.emitted * slot,
-        2 * slot,
-    )
+    terms = {INPUT: emitting * slot, TURN: slot}
+    return replace(row, terms=terms, offset=segment.emitted * slot, ring=2 * slot)
 
 
 _BINARY: dict[type[ops.Op], str] = {
@@ -167,13 +165,12 @@ class Chain:
         self.stage: Stage = chip.mapping.stages[index]
         self.writer = writer
         self.segment = segment
-        self.out = out
+        self.out = out.chunk(self.stage.pixels)
         self.rows: dict[str, Row] = {}
         for number, operand in enumerate(self.stage.operands):
             if operand.role is not Role.MAIN:
-                self.rows[operand.value] = ring_row(
-                    chip, index, number, self.stage.home, segment
-                )
+                row = ring_row(chip, index, number, self.stage.home, segment)
+                self.rows[operand.value] = row.chunk(self.stage.pixels)
 
     def result_row(self, name: str) -> Row:
         """Where the result of one of the stage's nodes goes: the last one's is the output."""
@@ -256,19 +253,20 @@ class Chain:
     def table_row(self, node: Node, number: int, value: Value, table: Table) -> Row:
         base = self.table(node, number, table.data)
         size = element_bytes(value.type.dtype)
-        rows, cols, chans = table.data.shape
+        _, cols, chans = table.data.shape
         varies_rows, varies_cols, varies_chans = table.spans
         row_bytes = cols * chans * size
-        return Row(
+        row = Row(
             value.type.dtype,
             base,
-            self.out.cols,
+            self.chip.output(self.stage).cols,
             self.out.chans,
             chans * size if varies_cols else 0,
             size if varies_chans else 0,
             {TURN: row_bytes} if varies_rows else {},
             self.segment.first * row_bytes if varies_rows else 0,
         )
+        return row.chunk(self.stage.pixels)
 
     def table(self, node: Node, number: int, data: Array) -> int:
         """Address of a constant table, whose bytes lie there from launch on."""
@@ -298,7 +296,8 @@ class Chain:
             base = self.table(node, 0, data)
         else:
             base = self.table(node, 1, node.operand(1).array)
-        a, w = self.found(node.x), self.writer
+        # A table is indexed by bytes, whatever numbers they stand for.
+        a, dst, w = replace(self.found(node.x), dtype="u8"), replace(dst, dtype="u8"), self.writer
         if not dst.pixel_bytes:
             dst, a = _one_pixel(dst), _one_pixel(a)
         table = w.desc("u8", base, ((256, 1),))
@@ -316,14 +315,4 @@ class Chain:
 
 
 def _one_pixel(row: Row) -> Row:
-    return Row(
-        row.dtype,
-        row.base,
-        1,
-        row.chans,
-        row.pixel_bytes,
-        row.channel_bytes,
-        row.terms,
-        row.offset,
-        row.ring,
-    )
+    return replace(row, cols=1)

@@ -57,7 +57,14 @@ class Sender:
         return self.chip.credits[ring.stage, ring.operand, ring.core]
 
     def send(
-        self, writer: Writer, source: Row, first: int, per_turn: int, at: int = 0, *, per_row: int = 0
+        self,
+        writer: Writer,
+        source: Row,
+        first: int,
+        per_turn: int,
+        at: int = 0,
+        *,
+        per_row: int = 0,
     ) -> None:
         """One row, number first + turn * per_turn (+ row * per_row), to everyone.
 

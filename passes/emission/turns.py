@@ -45,7 +45,7 @@ def segments(
     waits = [np.diff(p.needed, prepend=0) for p in plans]
     releases = [np.diff(p.released, prepend=0) for p in plans]
     fills = [_fills(mapping, stage, i, p) for i, p in enumerate(plans)]
-    emitted = np.cumsum(emits > 0) - (emits > 0)
+    emitted: Array = np.cumsum(emits > 0) - (emits > 0)
     opening = np.zeros(len(emits), np.int64)
     opening[0] = any(operand.top for operand in stage.operands)
     marks = [*waits, *releases, *(f for f, _ in fills), emits, opening]
@@ -67,9 +67,7 @@ def segments(
     return result
 
 
-def _runs(
-    marks: Sequence[Array], variants: Sequence[Hashable] | None
-) -> Iterator[tuple[int, int]]:
+def _runs(marks: Sequence[Array], variants: Sequence[Hashable] | None) -> Iterator[tuple[int, int]]:
     """(first, count) of maximal runs of firings that are equal in everything."""
     columns = list(marks)
     if variants is not None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
 from nmc.ir import ops
 from nmc.ir.graph import Array
 from nmc.ir.layout import Digit, offsets
-from nmc.ir.mapping import Kind, Role, Stage
+from nmc.ir.mapping import Kind, Stage
 from nmc.ir.program import Vec
 from nmc.ir.rows import emissions
 from nmc.ir.windows import window_divisors
@@ -18,7 +20,7 @@ from nmc.passes.emission.padding import fill_rows, initial_padding
 from nmc.passes.emission.rows import Chain, Row, dense, element_bytes, out_row, ring_row
 from nmc.passes.emission.sending import Sender
 from nmc.passes.emission.turns import Segment, segments
-from nmc.passes.emission.writer import COL, INPUT, ROW, TURN, Writer
+from nmc.passes.emission.writer import CHUNK, COL, INPUT, ROW, TURN, Writer
 
 __all__ = ["write_vector_stage"]
 
@@ -31,6 +33,23 @@ def write_vector_stage(chip: ChipWriter, index: int) -> None:
     for number in range(len(stage.operands)):
         initial_padding(chip, index, number, stage.home)
     _VectorStage(chip, index).write()
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """Whether a firing is the first or the last of an input."""
+
+    first: bool
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _EvenRun:
+    """Operand rows from `row0` on go to elements `start`, `start + step`..."""
+
+    start: int
+    row0: int
+    step: int
 
 
 class _VectorStage:
@@ -71,7 +90,7 @@ class _VectorStage:
             return [row.tobytes() for row in self.divisors]
         if self.stage.kind is Kind.MEAN:
             rows = self.chip.stream(self.stage.operands[0].stream).rows
-            return [(row == 0, row == rows - 1) for row in range(rows)]
+            return [_Ends(row == 0, row == rows - 1) for row in range(rows)]
         if self.collects:
             return self._relayout_variants()
         return None
@@ -107,7 +126,8 @@ class _VectorStage:
         chain = Chain(self.chip, self.index, w, segment, out)
         _WRITERS[self.stage.kind](self, segment, chain)
         if segment.emits and not self.collects:
-            chain.run()
+            with w.loop(CHUNK, self.chip.output(self.stage).cols // self.stage.pixels):
+                chain.run()
         for number in range(len(self.stage.operands)):
             ring = self.chip.rings[self.index, number, self.home]
             credit = self.chip.credits[self.index, number, self.home]
@@ -181,17 +201,7 @@ class _VectorStage:
         operand = self.stage.operands[0]
         row = ring_row(self.chip, self.index, 0, self.home, segment, self.stage.window.strides[0])
         left = operand.left * row.chans * element_bytes(row.dtype)
-        return Row(
-            row.dtype,
-            row.base,
-            row.cols,
-            row.chans,
-            row.pixel_bytes,
-            row.channel_bytes,
-            row.terms,
-            row.offset - left,
-            row.ring,
-        )
+        return replace(row, offset=row.offset - left)
 
     def padded_row(self, segment: Segment, dst: Row) -> None:
         """Constant padding: the ring's row as it stands, padding included."""
@@ -203,19 +213,19 @@ class _VectorStage:
     def mean(self, segment: Segment, chain: Chain) -> None:
         """Add up each row's pixels; after the last row, bring the sums to the result's numbers."""
         w = self.writer
-        is_first, is_last = segment.variant  # type: ignore[misc]
+        ends = segment.variant
+        if not isinstance(ends, _Ends):
+            raise TypeError("a mean knows its first and its last row")
         source = ring_row(self.chip, self.index, 0, self.home, segment)
         size = element_bytes(source.dtype)
         dims = ((source.cols, source.chans * size), (source.chans, size))
         total = self.scratch("sum", source.chans)
-        partial = total if is_first else self.scratch("partial", source.chans)
+        partial = total if ends.first else self.scratch("partial", source.chans)
         one = ((source.chans, 4),)
-        w.emit(
-            Vec("reduce.sum", partial.at(w, one, exact=True), source.at(w, dims, exact=True))
-        )
-        if not is_first:
+        w.emit(Vec("reduce.sum", partial.at(w, one, exact=True), source.at(w, dims, exact=True)))
+        if not ends.first:
             w.emit(Vec("add", total.at(w, one), total.at(w, one), partial.at(w, one)))
-        if is_last:
+        if ends.last:
             self.finish_mean(total, chain)
 
     def finish_mean(self, total: Row, chain: Chain) -> None:
@@ -310,11 +320,11 @@ class _VectorStage:
         return offsets(rows)
 
     def _relayout_variants(self) -> list[Hashable]:
-        """Runs of operand rows whose destinations are evenly spaced: (start, step) of each."""
+        """For each operand row, the evenly spaced run of destinations that it belongs to."""
         starts = self._row_offsets()
         inner = self._placing()[0][-1] if self._placing()[0] else Digit(1, 0)
         return [
-            (int(starts[row - row % inner.size]), row - row % inner.size, inner.stride)
+            _EvenRun(int(starts[row - row % inner.size]), row - row % inner.size, inner.stride)
             for row in range(len(starts))
         ]
 
@@ -323,21 +333,23 @@ class _VectorStage:
         source = ring_row(self.chip, self.index, 0, self.home, segment)
         size = element_bytes(stream.dtype)
         base = self.chip.address(self.index, self.home, "out")
-        start, row0, step = segment.variant  # type: ignore[misc]
-        start += (segment.first - row0) * step
+        run = segment.variant
+        if not isinstance(run, _EvenRun):
+            raise TypeError("a relayout knows where its rows go")
+        start = run.start + (segment.first - run.row0) * run.step
         _, places = self._placing()
         outer, inner = places[:-3], places[-3:]
         w = self.writer
-        run = int(np.prod([d.size for d in inner], dtype=np.int64))
+        length = int(np.prod([d.size for d in inner], dtype=np.int64))
         for number, offset in enumerate(offsets(outer)):
             dst = w.desc(
                 stream.dtype,
                 base,
                 tuple((d.size, d.stride * size) for d in inner),
-                terms={TURN: step * size},
+                terms={TURN: run.step * size},
                 offset=(start + int(offset)) * size,
             )
-            here = source.at(w, ((run, size),), offset=number * run * size)
+            here = source.at(w, ((length, size),), offset=number * length * size)
             w.emit(Vec("copy", dst, here))
 
     def send_collected(self) -> None:
@@ -351,7 +363,7 @@ class _VectorStage:
 def _runs(row: Array) -> list[tuple[int, int, int]]:
     """(first, count, value) of runs of equal values."""
     cuts = [0, *(np.flatnonzero(np.diff(row)) + 1).tolist(), len(row)]
-    return [(a, b - a, int(row[a])) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [(a, b - a, int(row[a])) for a, b in pairwise(cuts)]
 
 
 _WRITERS: dict[Kind, Callable[[_VectorStage, Segment, Chain], None]] = {

@@ -20,10 +20,11 @@ from nmc.ir.program import (
     Wait,
 )
 
-__all__ = ["COL", "INPUT", "ROW", "TURN", "Writer"]
+__all__ = ["CHUNK", "COL", "INPUT", "ROW", "TURN", "Writer"]
 
-INPUT, TURN, COL, ROW = "input", "turn", "col", "row"
-"""Loops: over inputs, over a stage's firings, over pixels of a row, over rows within a firing."""
+INPUT, TURN, CHUNK, COL, ROW = "input", "turn", "chunk", "col", "row"
+"""Loops: over inputs, over a stage's firings, over runs of pixels in a row, over the pixels of a
+run (or of a row), over rows within a firing."""
 
 
 @dataclass(slots=True)

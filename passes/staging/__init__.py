@@ -1,1 +1,1 @@
-"""How the pass `stage` turns graph nodes into stages and streams: drafts, anchors, rowwise nodes."""
+"""How the pass `stage` makes stages and streams of nodes: drafts, anchors, rowwise nodes."""

@@ -179,9 +179,7 @@ def concat(builder: Builder, node: Node) -> None:
         before, after = prod(shape[: op.axis]), prod(shape[op.axis :])
         last = op.axis == len(shape) - 1
         leading = (Digit(before, after),)
-        return Form(
-            leading if last else (), () if last else leading, (Digit(after, 1),)
-        ).normal
+        return Form(leading if last else (), () if last else leading, (Digit(after, 1),)).normal
 
     places = [builder.relayout(v, form_of(v.type.shape)) for v in node.operands]
     stage = builder.anchor(node, Kind.CONCAT, form_of(node.output.type.shape))
@@ -194,7 +192,8 @@ def crop(builder: Builder, node: Node) -> None:
     assert isinstance(op, ops.Slice)
     x, y = node.x, node.output
     ranges = {
-        a: (s, t) for a, s, t in zip(op.axes, op.starts, op.steps, strict=True)
+        a: (s, t)
+        for a, s, t in zip(op.axes, op.starts, op.steps, strict=True)
         if (s, t) != (0, 1) or x.type.shape[a] != y.type.shape[a]
     }
     axes_of = _crop_layout(x.type.shape, tuple(ranges))
@@ -247,9 +246,7 @@ def blocks(builder: Builder, node: Node) -> None:
     if op.mode == "CRD":
         order = (Digit(block, block), Digit(block, 1), Digit(depth, block * block))
     place = builder.relayout(node.x, image_of(shape, order))
-    stage = builder.anchor(
-        node, Kind.BLOCKS, image_of(node.output.type.shape, (Digit(depth, 1),))
-    )
+    stage = builder.anchor(node, Kind.BLOCKS, image_of(node.output.type.shape, (Digit(depth, 1),)))
     stage.factors = (block, block)
     main(stage, place, node.x)
 

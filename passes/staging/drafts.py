@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from nmc.ir.graph import Graph, Node, Unit, Value
 from nmc.ir.layout import Digit, Digits, Form, row_form
-from nmc.ir.mapping import Kind, Operand, Role, Stage, Stream, StreamIo, Window
+from nmc.ir.mapping import ONE_PIXEL, Kind, Operand, Role, Stage, Stream, StreamIo, Window
 
 __all__ = ["Builder", "Place", "StageDraft", "StreamDraft", "plain"]
 
@@ -42,7 +42,7 @@ class StageDraft:
     nodes: list[str] = field(default_factory=list[str])
     forms: list[Digits] = field(default_factory=list[Digits])
     anchored: bool = False
-    window: Window = Window()
+    window: Window = ONE_PIXEL
     factors: tuple[int, int] = (1, 1)
     starts: tuple[int, int, int] = (0, 0, 0)
     steps: tuple[int, int, int] = (1, 1, 1)
@@ -207,6 +207,7 @@ class Builder:
                 steps=s.steps,
                 reading=plain(s.reading),
                 placing=plain(s.placing),
+                pixels=s.output.cols,
                 macs=s.macs,
             )
             for step, s in self.stages

@@ -188,6 +188,42 @@ CASES: dict[str, tuple[Build, str]] = {
         lambda n: n(ops.Pow(), n(ops.Pow(), n(ops.Pow(), n.x, 2.0), 1.0), 0.5),
         "mul sqrt",
     ),
+    "a number before conv": (lambda n: n.conv(n(ops.Div(), n.x, 255.0), 3, pad=1), "conv"),
+    "a number before a flattened matrix": (
+        lambda n: n(ops.MatMul(), n(ops.Reshape((1, 144)), n(ops.Mul(), n.x, 0.5)), rand(144, 5)),
+        "reshape matmul",
+    ),
+    "a scale of channels before conv stays": (
+        lambda n: n.conv(n(ops.Mul(), n.x, rand(4, 1, 1)), 3),
+        "mul conv",
+    ),
+    "a shift before conv": (lambda n: n.conv(n(ops.Add(), n.x, rand(4, 1, 1)), 3), "conv"),
+    "a shift before a grouped conv": (
+        lambda n: n(
+            ops.Conv((1, 1), (0,) * 4, (1, 1), 2),
+            n(ops.Sub(), n.x, rand(1, 4, 1, 1)),
+            rand(6, 2, 2, 2),
+        ),
+        "conv",
+    ),
+    "a shift before a conv that pads stays": (
+        lambda n: n.conv(n(ops.Add(), n.x, rand(4, 1, 1)), 3, pad=1),
+        "add conv",
+    ),
+    "a shift of rows before conv stays": (
+        lambda n: n.conv(n(ops.Add(), n.x, rand(6, 1)), 3),
+        "add conv",
+    ),
+    "a shift of channels before a flattened matrix": (
+        lambda n: n(
+            ops.MatMul(), n(ops.Reshape((1, 144)), n(ops.Add(), n.x, rand(4, 1, 1))), rand(144, 5)
+        ),
+        "reshape matmul add",
+    ),
+    "a shift of places before matmul stays": (
+        lambda n: n(ops.MatMul(), n(ops.Add(), n.x, rand(6, 6)), rand(6, 5)),
+        "add matmul",
+    ),
     # padding
     "pad before conv": (lambda n: n.conv(pad(n), 3, pad=1), "conv"),
     "pad with another value before conv stays": (lambda n: n.conv(pad(n, 1.0), 3), "pad conv"),

@@ -15,6 +15,8 @@ from nmc.ir.graph import Array
 from nmc.ir.target import Target
 from nmc.ir.target_toml import load_target
 
+Code = list[p.Instruction]
+
 TARGETS = Path(__file__).parents[3] / "nmc" / "targets"
 
 PARTS: dict[str, dict[str, Any]] = {
@@ -87,7 +89,13 @@ def far(dtype: str, base: int, count: int, **more: Any) -> p.Desc:
 
 def tile(levels: Array, crossbar: int = 0, **place: Any) -> p.TileImage:
     """A differential tile of one slice."""
-    values = {"core": 0, "row0": 0, "channel0": 0, "slices": 1, "encoding": "differential"}
+    values: dict[str, Any] = {
+        "core": 0,
+        "row0": 0,
+        "channel0": 0,
+        "slices": 1,
+        "encoding": "differential",
+    }
     return p.TileImage(crossbar=crossbar, levels=levels.astype(np.int8), **(values | place))
 
 
