@@ -177,7 +177,7 @@ def measure(
     sample_bytes = sum(value.type.nbytes for value in values)
     step = max(1, KEPT_BYTES // max(sample_bytes, 1))
     for part in parts(graph.inputs, calibration, step):
-        found = run_graph_batch(graph, {**part}, keep=names, host=host)
+        found = run_graph_batch(graph, part, keep=names, host=host)
         for value, histogram in histograms.items():
             histogram.add(found[value.name])
     return histograms
@@ -187,16 +187,19 @@ def parts(
     inputs: Sequence[Value], calibration: Calibration, step: int
 ) -> Iterator[dict[str, Array]]:
     """The calibration data, `step` samples at a time, with samples along each first axis."""
-    for start in range(0, calibration.samples, step):
-        stop = min(start + step, calibration.samples)
-        yield {
-            value.name: together(calibration.inputs[value.name][start:stop], value)
-            for value in inputs
-            if value.name in calibration.inputs
-        }
+    data = {
+        value.name: as_rows(calibration.inputs[value.name], value)
+        for value in inputs
+        if value.name in calibration.inputs
+    }
+    rows = {value.name: value.type.shape[0] if value.type.shape else 1 for value in inputs}
+    count = min((len(array) // rows[name] for name, array in data.items()), default=0)
+    for start in range(0, count, step):
+        stop = min(start + step, count)
+        yield {name: a[start * rows[name] : stop * rows[name]] for name, a in data.items()}
 
 
-def together(samples: Array, value: Value) -> Array:
-    """Samples merged into the first axis of what the graph takes as one."""
+def as_rows(samples: Array, value: Value) -> Array:
+    """Samples merged into the first axis of what the graph takes as one, if they are not yet."""
     shape = value.type.shape
-    return samples.reshape(-1, *shape[1:]) if shape else samples
+    return samples.reshape(-1, *shape[1:]) if samples.shape[1:] == shape else samples

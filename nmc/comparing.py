@@ -44,9 +44,7 @@ def compare(name: str, got: Array, wanted: Array, quant: Quant | None = None) ->
         return result
     quanta = np.rint(error / quant.scale)
     share = float(np.mean(quanta == 0))
-    return Comparison(
-        name, ours.size, differing, most, result.snr_db, int(quanta.max()), share
-    )
+    return Comparison(name, ours.size, differing, most, result.snr_db, int(quanta.max()), share)
 
 
 def reals(array: Array, quant: Quant | None) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nmc.frontend import ReadModel
+from nmc.frontend import ReadModel, onnxruntime_source
 from nmc.ir.diagnostics import NmcError, error
 from nmc.ir.graph import Array
 
@@ -63,13 +63,9 @@ class Original:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
-        source = self.model.companions.folder and self.model.file
+        source = onnxruntime_source(self.model)
         try:
-            return onnxruntime.InferenceSession(
-                source or self.model.proto.SerializeToString(),
-                options,
-                providers=["CPUExecutionProvider"],
-            )
+            return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except Exception as refusal:
             raise NmcError(self.refused(refusal)) from refusal
 

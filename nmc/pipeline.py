@@ -131,10 +131,10 @@ def misplaced(step: Pass, level: str) -> Diagnostic:
 
 
 def seeded(step: Pass, seed: int) -> Pass:
-    names = {f.name for f in dataclasses.fields(step)}
-    if "seed" in names and getattr(step, "seed") is None:  # noqa: B009 (no such field in `Pass`)
-        return dataclasses.replace(step, **{"seed": seed})
-    return step
+    options = {f.name: getattr(step, f.name) for f in dataclasses.fields(step)}
+    if "seed" not in options or options["seed"] is not None:
+        return step
+    return type(step)(**{**options, "seed": seed})
 
 
 def print_pass(step: Pass) -> str:

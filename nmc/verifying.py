@@ -271,7 +271,9 @@ class Judge:
         if wanted is None:
             return
         if got is None:
-            message = f"{what} can't be measured on these outputs, at least {wanted:g} was asked for"
+            message = (
+                f"{what} can't be measured on these outputs, at least {wanted:g} was asked for"
+            )
             self.failures.append(error("threshold-failed", message))
         elif got < wanted:
             message = f"{what} is {got:.4g}{unit}, at least {wanted:g}{unit} was asked for"

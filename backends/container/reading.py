@@ -241,7 +241,9 @@ class Reading:
             raise NmcError(*(self.placed(p, member) for p in errors[:MAX_PROBLEMS]))
 
     def placed(self, problem: Diagnostic, member: str) -> Diagnostic:
-        return relocated(problem, self.archive.file, problem.loc.member or member)
+        """The problem with the file, and with the member unless it names one itself."""
+        place = replace(problem.loc, file=self.archive.file, member=problem.loc.member or member)
+        return replace(problem, loc=place)
 
 
 def within(reading: Reading, member: str, make: Callable[[], T]) -> T:
@@ -249,10 +251,4 @@ def within(reading: Reading, member: str, make: Callable[[], T]) -> T:
     try:
         return make()
     except NmcError as problem:
-        raise NmcError(
-            *(relocated(d, reading.archive.file, member) for d in problem.diagnostics)
-        ) from None
-
-
-def relocated(problem: Diagnostic, file: str, member: str) -> Diagnostic:
-    return replace(problem, loc=replace(problem.loc, file=file, member=member))
+        raise NmcError(*(reading.placed(d, member) for d in problem.diagnostics)) from None

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import rich_click as click
+from click.exceptions import Exit as Leave
 
 from nmc.cli.session import Session
 from nmc.ir.diagnostics import Exit, NmcError, error
@@ -82,7 +83,7 @@ def guarded(action: Callable[[], Any], session: Session) -> int:
         return code if isinstance(code, int) else Exit.OK
     except NmcError as failure:
         return failed(session, failure)
-    except click.exceptions.Exit as done:
+    except Leave as done:
         return done.exit_code
     except click.ClickException as mistake:
         return misused(session, mistake)

@@ -41,5 +41,9 @@ input_shape_option = click.option(
     help="Sizes of an input that the model leaves open: audio=1,98,40; repeatable.",
 )
 seed_option = click.option(
-    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Of all that is random."
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Of all that is random.",
 )

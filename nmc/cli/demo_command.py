@@ -57,7 +57,9 @@ def tour(session: Session, folder: Path, target: str, *, kept: bool) -> int:
     compiled = compile_step(session, folder, target, results)
     heading(session, "report", "digits.nmc")
     report_step(session, compiled)
-    heading(session, "run", "digits.nmc", "-i", f"{DATA}:x", "-n", str(BATCH), "--batch", str(BATCH))
+    heading(
+        session, "run", "digits.nmc", "-i", f"{DATA}:x", "-n", str(BATCH), "--batch", str(BATCH)
+    )
     run_step(session, compiled, folder, results)
     heading(session, "verify", "digits.nmc", "--model", MODEL, "-i", f"{DATA}:x", "--labels",
             f"{DATA}:y", "--all")  # fmt: skip
@@ -78,9 +80,7 @@ def show(session: Session, lines: list[str]) -> None:
             session.out(line)
 
 
-def compile_step(
-    session: Session, folder: Path, target: str, results: dict[str, Any]
-) -> Compiled:
+def compile_step(session: Session, folder: Path, target: str, results: dict[str, Any]) -> Compiled:
     import time
 
     from nmc.cli.compile_command import Emitter, compiled_by, peak_rss_bytes

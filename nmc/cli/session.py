@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import rich_click as click
+from click import get_current_context as current_context
 
 from nmc.ir.diagnostics import Diagnostic
 from nmc.report.diagnostics import render, to_dict
@@ -113,8 +114,9 @@ def common(function: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def command(*args: P.args, **kwargs: P.kwargs) -> R:
-        session = click.get_current_context().find_object(Session) or Session()
-        session.command = click.get_current_context().info_name or ""
+        context = current_context()
+        session = context.find_object(Session) or Session()
+        session.command = context.info_name or ""
         options: dict[str, Any] = kwargs
         session.json |= options.pop("as_json")
         session.verbosity += options.pop("verbose") - options.pop("quiet")

@@ -45,10 +45,12 @@ def listing(session: Session) -> int:
     lines = []
     for name, target in targets.items():
         star = "  (default)" if name == DEFAULT else ""
-        lines += [f"{name}{star}", *textwrap.wrap(target.description, 76, initial_indent="  ",
-                                                  subsequent_indent="  ")]
+        lines += [
+            f"{name}{star}",
+            *textwrap.wrap(target.description, 76, initial_indent="  ", subsequent_indent="  "),
+        ]
         lines += [f"  {size_line(target)}", ""]
-    lines.append(f"device presets: {', '.join(devices())}")
+    lines += textwrap.wrap(f"device presets: {', '.join(devices())}", 78, subsequent_indent="    ")
     return session.result(data, lines)
 
 

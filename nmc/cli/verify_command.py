@@ -69,7 +69,7 @@ def command(
         )
     session.diagnose(result.diagnostics)
     cut = result.samples < result.available and not samples
-    return finish(session, result, f"; more with -n N or --all" if cut else "")
+    return finish(session, result, "; more with -n N or --all" if cut else "")
 
 
 def needs_model(model: str | None, **options: object) -> None:

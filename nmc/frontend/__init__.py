@@ -10,11 +10,12 @@ from nmc.frontend.dynamic_quant import static
 from nmc.frontend.importer import Importer
 from nmc.frontend.prepare import prepare
 from nmc.frontend.reading import ReadModel, Source, read_model
+from nmc.frontend.restamp import onnxruntime_source
 from nmc.frontend.sizes import input_types
-from nmc.ir.diagnostics import Report
+from nmc.ir.diagnostics import Diagnostic, NmcError, Report
 from nmc.ir.graph import Graph
 
-__all__ = ["ReadModel", "Source", "import_model", "read_model"]
+__all__ = ["ReadModel", "Source", "import_model", "onnxruntime_source", "read_model"]
 
 
 def import_model(
@@ -30,14 +31,24 @@ def import_model(
     """
     report = Report() if report is None else report
     model = source if isinstance(source, ReadModel) else read_model(source)
-    proto, opsets = prepare(model)
+    bindings = input_shapes or {}
+    try:
+        proto, opsets = prepare(model)
+    except NmcError as failure:
+        raise NmcError(*failure.diagnostics, *size_problems(model, bindings)) from None
     static(proto, model.file, report)
-    given = {tensor.name for tensor in proto.graph.initializer}
-    given |= {sparse.values.name for sparse in proto.graph.sparse_initializer}
-    entries = [value for value in proto.graph.input if value.name not in given]
-    inputs = input_types(entries, input_shapes or {}, model.file, report)
+    inputs = input_types(proto.graph, bindings, model.file, report)
     graph = Graph(PurePath(model.file).stem if model.companions.folder else proto.graph.name)
     importer = Importer(graph, opsets, model.file, model.companions, Names.of(graph, proto.graph))
     importer.run(proto.graph, inputs)
     importer.report(report)
     return graph
+
+
+def size_problems(model: ReadModel, bindings: Mapping[str, tuple[int, ...]]) -> list[Diagnostic]:
+    """What is wrong with the sizes of the inputs, for a model that has other problems, too."""
+    try:
+        input_types(model.proto.graph, bindings, model.file, Report())
+    except NmcError as failure:
+        return list(failure.diagnostics)
+    return []

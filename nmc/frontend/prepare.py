@@ -6,36 +6,32 @@ domain, nodes out of order, a graph without a name.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 import networkx as nx
 import onnx
-from google.protobuf.message import Message
-from onnx import checker, defs, inliner, version_converter
+from onnx import defs, inliner, version_converter
 
 from nmc.frontend.domains import operator_problems
 from nmc.frontend.external import inner_tensors, is_external, subgraphs
+from nmc.frontend.judging import condensed, judge
 from nmc.frontend.provenance import locate
 from nmc.frontend.reading import ReadModel
 from nmc.ir.diagnostics import Diagnostic, Loc, NmcError, error
 
-__all__ = ["captures", "prepare"]
+__all__ = ["captures", "normalise_domains", "prepare"]
 
 OLDEST = 7
 """Before opset 7 broadcasting had other rules; such models are converted."""
-
-SMALL_TEXT = 300
-NODE_OF_MESSAGE = re.compile(r"Name: (?P<name>.*?) OpType: (?P<op>\w+)")
-NOISE = re.compile(r"^\[[\w ]+\] |\(op_type:\w*(, node name: [^)]*)?\):? ?")
 
 
 def prepare(model: ReadModel) -> tuple[onnx.ModelProto, dict[str, int]]:
     """The model with functions inlined and nodes in order, and the version of each domain.
 
-    Changes the model in place.  NmcError lists what is wrong with it.
+    Works on a copy.  NmcError lists what is wrong with the model.
     """
-    proto, file = model.proto, model.file
+    proto, file = onnx.ModelProto(), model.file
+    proto.CopyFrom(model.proto)
     opsets = normalise_domains(proto)
     if problems := [*version_problems(proto, opsets, file)]:
         raise NmcError(*problems)
@@ -49,7 +45,7 @@ def prepare(model: ReadModel) -> tuple[onnx.ModelProto, dict[str, int]]:
     if opsets.get("", OLDEST) < OLDEST:
         proto = converted(proto, opsets[""], file)
         opsets[""] = OLDEST
-    check(proto, file)
+    judge(proto, file)
     return proto, opsets
 
 
@@ -115,68 +111,6 @@ def converted(proto: onnx.ModelProto, version: int, file: str) -> onnx.ModelProt
         )
         remedy = "export the model again with opset_version=17"
         raise NmcError(error("onnx-invalid", text, Loc(file), remedy=remedy)) from None
-
-
-def check(proto: onnx.ModelProto, file: str) -> None:
-    """Let onnx judge the model by the rules of the standard."""
-    completed = complete_entries(proto.graph)
-    try:
-        checker.check_model(without_companions(proto))
-    except Exception as problem:
-        message = str(problem)
-        loc = Loc(file)
-        if found := NODE_OF_MESSAGE.search(message):
-            nodes = proto.graph.node
-            places = locate(nodes, len(nodes), file)
-            same = [p for n, p in zip(nodes, places, strict=True) if n.name == found["name"]]
-            loc = next((p for p in same if p.op == found["op"]), loc)
-        text = f"the model breaks a rule of ONNX: {condensed(message)}"
-        remedy = "export the model again, or ask its exporter's authors"
-        raise NmcError(error("onnx-invalid", text, loc, remedy=remedy)) from None
-    finally:
-        for entry, field in completed:
-            entry.ClearField(field)
-
-
-def complete_entries(graph: onnx.GraphProto) -> list[tuple[Message, str]]:
-    """Give inputs and outputs the type or shape that they lack, which harms nobody but the
-    checker; says which fields of what to clear again."""
-    added: list[tuple[Message, str]] = []
-    for value in (*graph.input, *graph.output):
-        if not value.HasField("type"):
-            value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
-            value.type.tensor_type.shape.SetInParent()
-            added.append((value, "type"))
-        elif value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
-            value.type.tensor_type.shape.SetInParent()
-            added.append((value.type.tensor_type, "shape"))
-    return added
-
-
-def without_companions(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """The model as the checker can judge it without reading companion files, which would be looked
-    for in the current folder: initialisers that lie there become inputs."""
-    if not any(is_external(tensor) for tensor in proto.graph.initializer):
-        return proto
-    copy = onnx.ModelProto()
-    copy.CopyFrom(proto)
-    own = [tensor for tensor in copy.graph.initializer if not is_external(tensor)]
-    inputs = {value.name for value in copy.graph.input}
-    for tensor in proto.graph.initializer:
-        if is_external(tensor) and tensor.name not in inputs:
-            entry = onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
-            copy.graph.input.append(entry)
-    del copy.graph.initializer[:]
-    copy.graph.initializer.extend(own)
-    return copy
-
-
-def condensed(message: str) -> str:
-    """The first line of a message of onnx, without its decoration."""
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    text = NOISE.sub("", lines[0] if lines else "no reason given")
-    text = re.sub(r"^.*?\.(cc|h):\d+:? ?[\w ]*?: ", "", text)
-    return text[:SMALL_TEXT].rstrip(". ")
 
 
 def sort_nodes(graph: onnx.GraphProto, file: str) -> None:

@@ -37,7 +37,7 @@ class ReadModel:
 
 
 def read_model(source: Source) -> ReadModel:
-    """Read a path, the bytes of a file, or take a ModelProto (which is copied).
+    """Read a path, the bytes of a file, or take a copy of a ModelProto.
 
     NmcError says what the source is instead of a model, or what of it is missing.
     """

@@ -128,13 +128,15 @@ class Binding:
 
 
 def input_types(
-    inputs: Iterable[onnx.ValueInfoProto],
-    given: Mapping[str, Shape],
-    file: str,
-    report: Report,
+    graph: onnx.GraphProto, given: Mapping[str, Shape], file: str, report: Report
 ) -> dict[str, TensorType]:
-    """The inputs' types, all sizes known; NmcError lists everything that is wrong or missing."""
-    declared = [declare(value, file) for value in inputs]
+    """The inputs' types, all sizes known; NmcError lists everything that is wrong or missing.
+
+    Before IR 4 initialisers were listed as inputs; they are none.
+    """
+    constant = {tensor.name for tensor in graph.initializer}
+    constant |= {sparse.values.name for sparse in graph.sparse_initializer}
+    declared = [declare(value, file) for value in graph.input if value.name not in constant]
     binding = Binding(file, declared)
     for name, shape in given.items():
         binding.give(name, tuple(shape))

@@ -12,7 +12,7 @@ from nmc.report.text import bar, bytes_text, count, number, percent, short, tabl
 if TYPE_CHECKING:
     from nmc.backends.report_records import ReportData, StageReport
 
-__all__ = ["crossbar_places", "report_lines", "ranges"]
+__all__ = ["crossbar_places", "ranges", "report_lines"]
 
 ADCS_SHOWN = 12
 CORES_SHOWN = 32
@@ -119,7 +119,9 @@ def ranges(numbers: Sequence[int]) -> str:
 def host_lines(report: ReportData) -> list[str]:
     lines = []
     for step in report.host:
-        lines.append(f"step {step.step}: {number(step.macs)} MACs, {percent(step.mac_share)} of all")
+        lines.append(
+            f"step {step.step}: {number(step.macs)} MACs, {percent(step.mac_share)} of all"
+        )
         for node in step.nodes:
             names = f" ({', '.join(node.onnx_nodes)})" if node.onnx_nodes else ""
             lines += wrap(f"    {node.op}{names}: {node.why}", 78, indent=8)
@@ -193,4 +195,6 @@ def remark_lines(report: ReportData) -> list[str]:
 
 
 def more(count_left: int, what: str) -> list[str]:
-    return [f"... and {count_left} more {what}; all are in --json and --csv"] if count_left > 0 else []
+    return (
+        [f"... and {count_left} more {what}; all are in --json and --csv"] if count_left > 0 else []
+    )

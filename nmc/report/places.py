@@ -199,8 +199,8 @@ def crossbar_lines(contents: Contents, report: ReportData, place: tuple[int, int
     )
     for adc in report.adcs:
         if (adc.core, adc.cluster) == (place[0], cluster):
-            lines.append(f"  ADC {adc.adc} of the cluster: {count(adc.conversions)} conversions, "
-                         f"{count(adc.cycles)} cycles an input, for {', '.join(adc.stages)}")
+            load = f"{count(adc.conversions)} conversions, {count(adc.cycles)} cycles an input"
+            lines += wrap(f"  ADC {adc.adc}: {load}, for {', '.join(adc.stages)}", 78, indent=6)
     lines.append("")
     for letter, (index, tile) in zip(LETTERS, tiles, strict=False):
         lines.append(f"  {letter} = tile {index} of {mapping.stages[tile.stage].name}")
@@ -208,9 +208,7 @@ def crossbar_lines(contents: Contents, report: ReportData, place: tuple[int, int
     return [*lines, *tile_table(tiles)]
 
 
-def picture(
-    tiles: Sequence[tuple[int, Tile]], rows: int, channels: int, slices: int
-) -> list[str]:
+def picture(tiles: Sequence[tuple[int, Tile]], rows: int, channels: int, slices: int) -> list[str]:
     """The crossbar from above, scaled down; a letter where a tile has any cell."""
     height, width = min(PICTURE[0], rows), min(PICTURE[1], channels)
     grid = [["."] * width for _ in range(height)]

@@ -147,8 +147,10 @@ def output_lines(compared: Comparison) -> list[str]:
     lines = [f"output            {text}, at most {compared.max_abs_error:.4g} off"]
     if compared.max_quanta is not None and compared.quanta_equal is not None:
         same = percent(compared.quanta_equal)
-        lines.append(f"                  in steps of its scale: {same} equal, "
-                     f"at most {compared.max_quanta} off")
+        lines.append(
+            f"                  in steps of its scale: {same} equal, "
+            f"at most {compared.max_quanta} off"
+        )
     return lines
 
 

@@ -187,10 +187,17 @@ def slicing(picked: dict[int, range]) -> ops.Slice:
     found = [picked[axis] for axis in axes]
     return ops.Slice(
         tuple(r.start for r in found),
-        tuple(max(r.stop, -1) for r in found),
+        tuple(just_past(r) for r in found),
         tuple(axes),
         tuple(r.step for r in found),
     )
+
+
+def just_past(places: range) -> int:
+    """The end of a slice that takes these places; slicing a range may leave a stop far beyond."""
+    if not places:
+        return places.start
+    return max(places[-1] + (1 if places.step > 0 else -1), -1)
 
 
 def slice_of_concat(graph: Graph, node: Node) -> bool:

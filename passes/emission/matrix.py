@@ -25,6 +25,7 @@ from nmc.passes.emission.rows import Chain, Row, out_row
 from nmc.passes.emission.sending import Sender
 from nmc.passes.emission.turns import Segment, segments
 from nmc.passes.emission.writer import CHUNK, COL, INPUT, TURN, Writer
+import itertools
 
 __all__ = ["write_matrix_stage"]
 
@@ -391,7 +392,7 @@ def _column_runs(
             start = stage.blocks[plan.outputs.block].output0 + plan.outputs.output0
             spans.append((start, start + plan.outputs.outputs, side, plan.outputs.at))
     cuts = sorted({edge for start, stop, _, _ in spans for edge in (start, stop)})
-    for first, stop in zip(cuts, cuts[1:], strict=False):
+    for first, stop in itertools.pairwise(cuts):
         adders = [(side, a, at) for a, b, side, at in spans if a <= first and stop <= b]
         if adders:
             yield first, stop - first, adders

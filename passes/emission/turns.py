@@ -10,6 +10,7 @@ import numpy as np
 from nmc.ir.graph import Array
 from nmc.ir.mapping import Mapping, Stage
 from nmc.ir.rows import Turns, emissions, turns
+import itertools
 
 __all__ = ["Segment", "segments"]
 
@@ -76,7 +77,7 @@ def _runs(marks: Sequence[Array], variants: Sequence[Hashable] | None) -> Iterat
     table = np.stack(columns)
     changes = np.flatnonzero((table[:, 1:] != table[:, :-1]).any(axis=0)) + 1
     starts = [0, *changes.tolist(), table.shape[1]]
-    return ((a, b - a) for a, b in zip(starts, starts[1:], strict=False))
+    return ((a, b - a) for a, b in itertools.pairwise(starts))
 
 
 def _fills(mapping: Mapping, stage: Stage, number: int, plan: Turns) -> tuple[Array, Array]:

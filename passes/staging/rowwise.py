@@ -55,13 +55,14 @@ def rowwise(builder: Builder, node: Node, deferred: dict[int, Node]) -> None:
     lead = _lead(builder, full)
     form = _settle(builder, node, lead)
     place = builder.places[id(lead.base)]
+    partners = [_partner(builder, s, form, shape) for s in sources if s.base is not lead.base]
     stage = _stage_of(builder, place)
-    if stage is None or not _may_extend(builder, stage, lead):
+    if stage is None or not _may_extend(builder, stage, lead) or _clash(stage, partners):
         stage = builder.new_stage(node.output.name, Kind.ROWS, node.output, form, Unit.VECTOR)
-        _add_operand(stage, place, Role.ROW, lead.base)
-    for source in sources:
-        if source.base is not lead.base:
-            _join(builder, stage, source, form, shape)
+        stage.operands.append(OperandDraft(place.stream, Role.ROW, lead.base.name))
+    for partner in partners:
+        if not any(_same_operand(partner, operand) for operand in stage.operands):
+            stage.operands.append(partner)
     for source in dict.fromkeys(sources):
         if source.dequantize is not None:
             own = form if source.seen.type.shape == shape else row_form(source.seen.type.shape)
@@ -115,14 +116,24 @@ def _settle(builder: Builder, node: Node, lead: Source) -> Form:
     return builder.relayout(lead.base, Form(rest[:2], rest[2:], inner)).form
 
 
-def _join(
-    builder: Builder, stage: StageDraft, source: Source, form: Form, shape: tuple[int, ...]
-) -> None:
+def _same_operand(a: OperandDraft, b: OperandDraft) -> bool:
+    return (a.stream, a.role, a.value) == (b.stream, b.role, b.value)
+
+
+def _clash(stage: StageDraft, partners: list[OperandDraft]) -> bool:
+    """Whether the stage takes one of these values already, but in another layout."""
+    return any(
+        o.value == p.value and o.role is not Role.MAIN and o.stream is not p.stream
+        for o in stage.operands
+        for p in partners
+    )
+
+
+def _partner(builder: Builder, source: Source, form: Form, shape: tuple[int, ...]) -> OperandDraft:
     """Another operand: row by row if it has the same shape, else one row for all."""
     if source.seen.type.shape == shape:
         place = builder.relayout(source.base, form)
-        _add_operand(stage, place, Role.ROW, source.base)
-        return
+        return OperandDraft(place.stream, Role.ROW, source.base.name)
     here = source.seen.type.shape
     index = np.arange(int(np.prod(here))).reshape(here)
     wanted = np.broadcast_to(index, shape).reshape(-1)[form.order()]
@@ -133,10 +144,4 @@ def _join(
         place = builder.relayout(source.base, row_form(here))
     if not np.array_equal(place.form.order().reshape(-1), wanted[0, 0]):
         raise ValueError(f"{source.seen} has channels in another order than its partner")
-    _add_operand(stage, place, Role.BROADCAST, source.base)
-
-
-def _add_operand(stage: StageDraft, place: Place, role: Role, value: Value) -> None:
-    known = any(o.value == value.name and o.role is role for o in stage.operands)
-    if not known:
-        stage.operands.append(OperandDraft(place.stream, role, value.name))
+    return OperandDraft(place.stream, Role.BROADCAST, source.base.name)

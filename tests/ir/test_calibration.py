@@ -68,9 +68,9 @@ def test_percentile_agrees_with_numpy(percentile: float) -> None:
     x = normal(100_000)
     low, high = choose_range(histogram(x), "percentile", percentile, 8)
     tail = (100 - percentile) / 2
-    width = 2 * histogram(x).span / BINS
-    assert low == pytest.approx(np.percentile(x, tail), abs=2 * width)
-    assert high == pytest.approx(np.percentile(x, 100 - tail), abs=2 * width)
+    near = 4 * histogram(x).span / BINS + 0.01  # bins, and gaps between rare elements
+    assert low == pytest.approx(np.percentile(x, tail), abs=near)
+    assert high == pytest.approx(np.percentile(x, 100 - tail), abs=near)
 
 
 def test_percentile_of_a_relu_starts_at_zero() -> None:
@@ -131,3 +131,15 @@ def test_measuring_sees_every_sample_whatever_the_parts(monkeypatch: pytest.Monk
     assert parts[y].high == whole[y].high == -data.min()
     np.testing.assert_array_equal(parts[x].counts, whole[x].counts)
     assert parts[x].counts.sum() == data.size
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 3), (20, 3)])
+def test_inputs_without_a_batch_of_one(shape: tuple[int, ...]) -> None:
+    """Five samples of [4,3], on an axis of their own or merged into the first."""
+    graph = Graph("g")
+    x = graph.add_input("x", TensorType("f32", (4, 3)))
+    y = emit(graph, ops.Neg(), [x], "y")
+    graph.outputs.append(y)
+    data = normal(60).reshape(shape)
+    found = measure(graph, [y], Calibration({"x": data}, "test"), None)
+    assert found[y].counts.sum() == 60

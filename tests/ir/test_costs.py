@@ -10,7 +10,6 @@ from nmc.ir.graph import Graph, Node, TensorType, Unit
 from nmc.ir.types import emit
 
 
-
 def made(graph: Graph) -> Node:
     return graph.nodes[-1]
 

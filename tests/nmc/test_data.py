@@ -124,7 +124,8 @@ def test_different_numbers_of_samples(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "samples"), [((8, 8, 8)[1:], 0), ((1, 8, 8), 1), ((4, 1, 8, 8), 4), ((4, 1, 1, 8, 8), 4)]
+    ("shape", "samples"),
+    [((8, 8, 8)[1:], 0), ((1, 8, 8), 1), ((4, 1, 8, 8), 4), ((4, 1, 1, 8, 8), 4)],
 )
 def test_samples_are_the_first_axis(shape: tuple[int, ...], samples: int) -> None:
     if not samples:
@@ -319,7 +320,7 @@ def test_labels_by_name_in_an_archive(tmp_path: Path) -> None:
 
 
 def test_too_few_labels(tmp_path: Path) -> None:
-    with pytest.raises(NmcError, match="bad-data-shape: .*; 4 labels are needed"):
+    with pytest.raises(NmcError, match=r"bad-data-shape: .*; 4 labels are needed"):
         read_labels(npy(tmp_path / "y.npy", np.arange(3)), 4)
 
 

@@ -110,7 +110,12 @@ def test_seeds_are_filled_in_where_none_is_given() -> None:
         ("cut", "bad-pipeline", "`cut` needs the option `width`", ""),
         ("paint{coat=1}", "bad-pipeline", "`paint` has no option `coat`", "did you mean `coats`?"),
         ("paint{coats=x}", "bad-pipeline", "`paint`: `coats` takes a whole number, not `x`", ""),
-        ("paint{coats=1,2}", "bad-pipeline", "`paint`: `coats` takes a whole number, not a list", ""),
+        (
+            "paint{coats=1,2}",
+            "bad-pipeline",
+            "`paint`: `coats` takes a whole number, not a list",
+            "",
+        ),
         ("paint{ratio=inf}", "bad-pipeline", "`paint`: `ratio` takes a number, not `inf`", ""),
         ("paint{dry=yes}", "bad-pipeline", "`paint`: `dry` takes true or false, not `yes`", ""),
         (

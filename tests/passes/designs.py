@@ -19,7 +19,7 @@ def design_of(
     calibration: Mapping[str, Array] | None = None,
     host_ops: bool = True,
 ) -> Design:
-    """`calibration` has samples along the first axis, in place of the graph's batch of 1."""
+    """`calibration` has samples merged into the first axis of what the graph takes."""
     data = Calibration(dict(calibration), "test") if calibration is not None else None
     return Design(graph, target or exact_target(), data, host_ops=host_ops)
 
@@ -37,6 +37,8 @@ def kinds(graph: Graph) -> list[str]:
 def normal_inputs(graph: Graph, samples: int, seed: int = 0) -> dict[str, Array]:
     rng = np.random.default_rng(seed)
     return {
-        v.name: rng.standard_normal((samples, *v.type.shape[1:])).astype(np.float32)
+        v.name: rng.standard_normal((samples * v.type.shape[0], *v.type.shape[1:])).astype(
+            np.float32
+        )
         for v in graph.inputs
     }

@@ -54,7 +54,8 @@ def model_bytes(
         ],
     )
     imports = [helper.make_opsetid(d, v) for d, v in (opsets or {"": 17}).items()]
-    return helper.make_model(graph, opset_imports=imports, ir_version=8).SerializeToString()
+    model = helper.make_model(graph, opset_imports=imports, ir_version=8)
+    return bytes(model.SerializeToString())
 
 
 def dense_bytes(rows: int = 4, cols: int = 3, shape: list[int | str] | None = None) -> bytes:

@@ -34,7 +34,10 @@ def nothing(folder: Path) -> None:
 
 
 def content(name: str, data: bytes) -> Make:
-    return lambda folder: (folder / name).write_bytes(data) and None
+    def make(folder: Path) -> None:
+        (folder / name).write_bytes(data)
+
+    return make
 
 
 def unknown_domain() -> bytes:
@@ -257,9 +260,15 @@ CASES = (
         "bad-data-shape",
         "labels are needed",
     ),
-    Case("bad text", content("g.txt", b"graph @g {\n  nonsense\n}\n"), ("opt", "g.txt"), 6,
-         "syntax", "g.txt:2"),  # fmt: skip
-)  # fmt: skip
+    Case(
+        "bad text",
+        content("g.txt", b"graph @g {\n  nonsense\n}\n"),
+        ("opt", "g.txt"),
+        6,
+        "syntax",
+        "g.txt:2",
+    ),
+)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

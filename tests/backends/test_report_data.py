@@ -1,0 +1,145 @@
+"""The report says what the mapping is, and its counts are those that the simulator makes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from nmc.backends.execute import execute
+from nmc.backends.report_counts import mvms
+from nmc.backends.report_data import report_data
+from nmc.backends.report_records import ReportData
+from nmc.ir.graph import Unit
+from nmc.ir.program import CoreProgram, Desc, End, Halt, Loop, Mvm, Sequencer, Space
+from tests.backends.models import compiled, inputs_for
+
+
+@pytest.mark.parametrize("model", ["chip", "shared"])
+@pytest.mark.parametrize("inputs", [1, 3])
+def test_conversions_are_those_of_the_simulation(model: str, inputs: int) -> None:
+    contents = compiled(model)
+    report = report_data(contents)
+    run = execute(contents, inputs_for(contents, inputs), inflight=inputs)
+    made: Counter[tuple[int, int, int]] = Counter()
+    busy: Counter[tuple[int, int, int]] = Counter()
+    for result in run.results:
+        for place, use in result.adcs.items():
+            made[place] += use.conversions
+            busy[place] += use.busy
+    assert {(a.core, a.cluster, a.adc): inputs * a.conversions for a in report.adcs} == +made
+    assert {(a.core, a.cluster, a.adc): inputs * a.cycles for a in report.adcs} == +busy
+    assert sum(s.conversions for s in report.stages) == report.totals.conversions
+    assert sum(c.conversions for c in report.crossbars) == report.totals.conversions
+
+
+@pytest.mark.parametrize("model", ["chip", "shared"])
+def test_no_schedule_beats_the_bound(model: str) -> None:
+    contents = compiled(model)
+    bound = report_data(contents).totals.adc_bound_cycles
+    run = execute(contents, inputs_for(contents, 2), inflight=2)
+    assert 0 < bound < run.latency_cycles
+    assert 2 * bound < run.cycles
+
+
+def test_stages_say_which_layers_they_are() -> None:
+    report = report_data(compiled("chip"))
+    matrices = {s.nodes[0].onnx_nodes[0]: s for s in report.stages if s.unit == Unit.CROSSBAR and
+                s.nodes[0].onnx_nodes}  # fmt: skip
+    first = matrices["/net/conv1/Conv"]
+    assert first.nodes[0].source_lines == ("net.py:3 in forward: conv1",)
+    assert first.blocks == ((27, 8),)
+    assert first.kind == "matrix"
+    assert first.way == "im2col"
+    assert first.macs == 27 * 8 * 30
+    assert first.reads == 30
+    assert (first.output_rows, first.output_cols, first.output_chans) == (6, 5, 8)
+    assert all(node.why for stage in report.stages for node in stage.nodes if node.unit)
+
+
+def test_cells_and_occupancy() -> None:
+    contents = compiled("chip")
+    report, target = report_data(contents), contents.target
+    slices, cells = target.slices, target.crossbar.rows * target.crossbar.cols
+    first = next(s for s in report.stages if s.blocks == ((27, 8),))
+    assert first.cells_used == 27 * 8 * slices * 2
+    assert first.cells_there == cells * len(first.crossbars)
+    assert first.occupancy == first.cells_used / first.cells_there
+    # A depthwise convolution fills but the diagonal of its block.
+    depthwise = next(s for s in report.stages if s.blocks and s.blocks[0] == (72, 8))
+    assert 0 < depthwise.cells_nonzero <= depthwise.cells_used / 8
+    assert report.totals.cells_used == sum(s.cells_used for s in report.stages)
+    assert report.totals.crossbars_used == len(report.crossbars)
+    for crossbar in report.crossbars:
+        assert crossbar.cluster == crossbar.crossbar // target.adc.crossbars_per_cluster
+        assert 0 < crossbar.occupancy <= 1
+        assert crossbar.rows_used <= target.crossbar.rows
+        assert crossbar.channels_used <= target.channels
+
+
+def test_cores_memory_and_programs() -> None:
+    contents = compiled("shared")
+    report = report_data(contents)
+    for core in report.cores:
+        assert core.sram_bytes_used == sum(core.sram_bytes_by_role.values())
+        assert 0 < core.sram_bytes_used <= core.sram_bytes_available
+        assert 0 < core.sequencers_used <= core.sequencers_available
+        assert core.semaphores_used <= core.semaphores_available
+        assert "ring" in core.sram_bytes_by_role
+    programs = [s for core in report.cores for s in core.sequencers]
+    assert len(programs) == sum(len(c.sequencers) for p in contents.programs for c in p.cores)
+    assert report.totals.program_bytes == sum(s.program_bytes for s in programs) > 0
+    assert all(s.label and s.instructions and s.program_bytes >= 4 for s in programs)
+
+
+def test_streams_and_rings() -> None:
+    contents = compiled("chip")
+    report = report_data(contents)
+    assert len(report.streams) == len(contents.mapping.streams)
+    assert [s.producer for s in report.streams].count("") == 1  # the input alone
+    skip = next(s for s in report.streams if len(s.rings) == 2)  # the depthwise stage adds it
+    assert {ring.stage for ring in skip.rings} == set(skip.consumers)
+    assert {ring.operand for ring in skip.rings} == {0, 1}
+    assert all(ring.depth >= 1 for s in report.streams for ring in s.rings)
+    assert [s.value for s in report.streams if s.to_host] == ["scores"]
+
+
+def test_host_steps_say_what_and_why() -> None:
+    report = report_data(compiled("shared"))
+    (host,) = report.host
+    assert host.step == "1-host"
+    assert [node.op for node in host.nodes] == ["CumSum"]
+    assert host.nodes[0].onnx_nodes == ("sum",)
+    assert host.nodes[0].unit == Unit.HOST
+    assert "CumSum" in host.nodes[0].why
+    assert host.mac_share == 0
+    assert report.totals.host_nodes == 1
+    assert [d.code for d in report.diagnostics if d.severity == "warning"] == ["random-calibration"]
+
+
+def test_report_is_plain_json() -> None:
+    report = report_data(compiled("shared"))
+    text = msgspec.json.encode(report)
+    assert msgspec.json.decode(text, type=ReportData) == report
+    assert report.calibration_random
+    assert report.model == "shared.onnx"
+
+
+def test_loops_multiply() -> None:
+    here = Desc(Space.SRAM, "u8", 0)
+    mvm = Mvm(1, here, here, 0)
+    stream = (Loop(0), Loop(3), mvm, Loop(4), mvm, End(), End(), Mvm(0, here, here, 0), End())
+    core = CoreProgram(0, (Sequencer("a", (*stream, Halt())), Sequencer("b", (mvm, Halt()))))
+    assert mvms(core) == {1: 3 + 12 + 1, 0: 1}
+
+
+def test_a_report_of_an_unused_chip() -> None:
+    contents = compiled("chip")
+    mapping = replace(
+        contents.mapping, steps=(), stages=(), streams=(), tiles=(), rings=(), buffers=()
+    )
+    report = report_data(replace(contents, mapping=mapping, programs=(), host_models={}))
+    assert report.totals.adc_bound_cycles == report.totals.crossbars_used == 0
+    assert (report.cores, report.adcs) == ((), ())

@@ -1,0 +1,452 @@
+"""Every command, done right: what it prints, what it writes, what its JSON holds."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from nmc.cli.app import COMMANDS
+from nmc.ir.diagnostics import CODES
+from nmc.passes.book import PASSES
+from tests.nmc.cli.commands import Nmc, dense_bytes
+
+GRAPH = """\
+graph @g {
+  input %x : f32[1,2]
+  const @a : f32[2] = [1, 2]
+  const @b : f32[2] = [3, 4]
+  %k = add @a, @b : f32[2]
+  %y = add %x, %k : f32[1,2]
+  output %y
+}
+"""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(nmc: Nmc, command: str) -> None:
+    done = nmc(command, "--help")
+    assert done.exit_code == 0
+    assert "--json" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+def test_the_group_lists_every_command(nmc: Nmc) -> None:
+    text = nmc("--help").stdout
+    assert all(f" {command} " in text for command in COMMANDS)
+
+
+def test_version(nmc: Nmc) -> None:
+    version = nmc("--version", "--json").json["version"]
+    assert nmc("--version").stdout == f"nmc {version}\n"
+
+
+def test_a_misspelt_command(nmc: Nmc) -> None:
+    done = nmc("complie")
+    assert done.exit_code == 2
+    assert "did you mean `compile`?" in done.stderr
+
+
+def test_quiet_results_only(nmc: Nmc, here: Path) -> None:
+    done = nmc("compile", "digits_cnn.onnx", "-o", "o.nmc", "--calib", "digits.npz:calib", "-q")
+    assert done.stderr == ""
+    assert "o.nmc" in done.stdout
+
+
+def test_text_fits_a_terminal_and_has_no_colour(nmc: Nmc, here: Path) -> None:
+    for words in (
+        ("check", "digits_cnn.onnx"),
+        ("compile", "digits_cnn.onnx", "--calib", "digits.npz:calib"),
+        ("report", "exact.nmc"),
+        ("run", "exact.nmc", "-i", "random", "--batch", "2"),
+        ("verify", "exact.nmc", "--model", "digits_cnn.onnx", "--per-layer"),
+        ("inspect", "exact.nmc"),
+        ("inspect", "exact.nmc", "layer", "1"),
+        ("inspect", "exact.nmc", "crossbar", "0:0"),
+        ("targets",),
+        ("targets", "show", "spin-128"),
+        ("passes",),
+    ):
+        done = nmc(*words)
+        assert done.exit_code == 0, done.stderr
+        assert "\x1b" not in done.stdout
+        wide = [line for line in done.stdout.splitlines() if len(line) > 80]
+        assert wide == [], words
+
+
+# check
+
+
+def test_check_says_yes(nmc: Nmc, here: Path) -> None:
+    found = nmc("check", "digits_cnn.onnx", "--json").json
+    assert found["verdict"] == "yes"
+    assert found["nodes"] == 13
+    assert found["macs"] == found["macs_on_crossbars"] == 604160
+    assert found["crossbars_needed"] == 13
+    assert found["crossbars_available"] == 512
+    assert list(here.glob("*.part")) == []
+
+
+def test_check_says_no_and_by_how_much(nmc: Nmc, here: Path) -> None:
+    done = nmc("check", "digits_cnn.onnx", "--mesh", "1x1")
+    assert done.exit_code == 4
+    assert done.stdout.splitlines()[-1] == "  verdict   NO"
+    assert "crossbars 13 needed, 8 there" in done.stdout
+
+
+def test_check_names_what_the_host_does(nmc: Nmc, tmp_path: Path, shared: Path) -> None:
+    model = shared / "arm_kws_basic_lstm_s.onnx"
+    found = nmc("check", model, "--json").json
+    assert found["verdict"] == "yes, with host operations"
+    assert "LSTM" in [op["op"] for op in found["host"]]
+    denied = nmc("check", model, "--host-ops", "deny")
+    assert denied.exit_code == 3
+    assert "error[host-operator]" in denied.stderr
+
+
+# compile
+
+
+COMPILE_KEYS = {
+    "crossbars_used", "crossbars_available", "cores_used", "macs", "macs_on_crossbars",
+    "host_nodes", "adc_bound_cycles", "program_bytes", "compile_s", "peak_rss_bytes", "stages",
+}  # fmt: skip
+
+
+def test_compile_json(nmc: Nmc, here: Path) -> None:
+    done = nmc("compile", "digits_cnn.onnx", "-o", "o.nmc", "--calib", "digits.npz:calib", "--json")
+    assert done.stderr == ""
+    found = done.json
+    assert found["ok"] is True
+    assert set(found) >= COMPILE_KEYS
+    assert set(found["stages"][0]) >= {"name", "way", "copies", "crossbars"}
+    assert found["crossbars_used"] == sum(stage["crossbars"] for stage in found["stages"])
+    assert Path(found["output"]).stat().st_size == found["file_bytes"]
+
+
+def test_compile_twice_gives_the_same_bytes(nmc: Nmc, here: Path) -> None:
+    (here / "deeper").mkdir()
+    for model, out in (("digits_cnn.onnx", "a.nmc"), (here / "digits_cnn.onnx", "deeper/b.nmc")):
+        assert nmc("compile", model, "-o", out, "--calib", "digits.npz:calib").exit_code == 0
+    assert (here / "a.nmc").read_bytes() == (here / "deeper" / "b.nmc").read_bytes()
+
+
+def test_random_calibration_is_said_loudly(nmc: Nmc, here: Path) -> None:
+    done = nmc("compile", "digits_cnn.onnx", "-o", "o.nmc")
+    assert done.exit_code == 0
+    assert "warning[random-calibration]" in done.stderr
+    assert "RANDOM INPUTS" in done.stdout
+    assert "RANDOM INPUTS" in nmc("report", "o.nmc").stdout
+
+
+def test_the_output_is_named_after_the_model(nmc: Nmc, here: Path) -> None:
+    nmc("compile", "digits_cnn.onnx", "-q")
+    assert (here / "digits_cnn.nmc").exists()
+
+
+def test_the_file_holds_no_trace_of_this_machine(nmc: Nmc, here: Path) -> None:
+    full = here / "digits_cnn.onnx"
+    nmc("compile", full, "-o", "o.nmc", "--calib", f"{here / 'digits.npz'}:calib")
+    with zipfile.ZipFile("o.nmc") as archive:
+        for name in archive.namelist():
+            assert str(here).encode() not in archive.read(name), name
+
+
+def test_overrides_are_recorded(nmc: Nmc, here: Path) -> None:
+    words = ("--set", "crossbar.rows=64", "--mesh", "4x2", "--input-shape", "image=1,1,8,8")
+    nmc("compile", "digits_cnn.onnx", "-o", "o.nmc", *words, "-q")
+    manifest = nmc("inspect", "o.nmc", "--json").json["manifest"]
+    assert manifest["options"]["set"] == ["crossbar.rows=64"]
+    assert manifest["options"]["mesh"] == "4x2"
+    assert manifest["options"]["input_shapes"] == ["image=1,1,8,8"]
+    assert manifest["pipeline"].startswith("fold-constants, canonicalize")
+    assert nmc("report", "o.nmc", "--json").json["totals"]["cores_available"] == 8
+
+
+def test_intermediate_forms(nmc: Nmc, here: Path) -> None:
+    wanted = ("quantize", "tile", "codegen")
+    flags = [word for name in wanted for word in ("--emit-ir", f"after={name}")]
+    assert nmc("compile", "digits_cnn.onnx", "-o", "o.nmc", *flags).exit_code == 0
+    assert (here / "o.quantize.graph.txt").read_text().startswith("graph @")
+    assert '"tiles"' in (here / "o.tile.mapping.json").read_text()
+    assert "mvm" in (here / "o.codegen.asm").read_text()
+    assert nmc("compile", "digits_cnn.onnx", "--emit-ir", "tile").exit_code == 2
+
+
+# run
+
+
+RUN_KEYS = {
+    "cycles", "latency_cycles", "interval_cycles", "instructions", "adc_utilization", "stalls",
+    "wall_s",
+}  # fmt: skip
+
+
+def test_run(nmc: Nmc, here: Path) -> None:
+    done = nmc("run", "exact.nmc", "-i", "digits.npz:x", "-n", "6", "--batch", "3", "-o", "y.npz",
+               "--json")  # fmt: skip
+    found = done.json
+    assert set(found) >= RUN_KEYS
+    assert found["samples"] == 6
+    assert 0 < found["latency_cycles"] < found["cycles"]
+    assert 0 < found["interval_cycles"] < found["latency_cycles"]
+    assert 0 < found["adc_utilization"] <= 1
+    with np.load(here / "y.npz") as outputs:
+        assert outputs["scores"].shape == (6, 10)
+        labels = np.load(here / "digits.npz")["y"][:6]
+        assert (outputs["scores"].argmax(axis=1) == labels).mean() > 0.8
+
+
+def test_run_writes_npy(nmc: Nmc, here: Path) -> None:
+    assert nmc("run", "exact.nmc", "-i", "random:4", "-o", "y.npy").exit_code == 0
+    assert np.load(here / "y.npy").shape == (1, 10)
+
+
+def test_one_input_has_no_interval(nmc: Nmc, here: Path) -> None:
+    done = nmc("run", "exact.nmc", "-i", "random")
+    assert "needs --batch 2 or more" in done.stdout
+    assert "sequencers wait for" in done.stdout
+
+
+def test_runs_are_the_same_each_time(nmc: Nmc, here: Path) -> None:
+    for name in ("a.npz", "b.npz"):
+        nmc("run", "spin.nmc", "-i", "random:1", "-o", name)
+    assert (here / "a.npz").read_bytes() == (here / "b.npz").read_bytes()
+
+
+# verify
+
+
+VERIFY_KEYS = {
+    "exact", "max_abs_error", "snr_db", "top1_agreement", "accuracy", "layers",
+}  # fmt: skip
+ON_DIGITS = ("--model", "digits_cnn.onnx", "-i", "digits.npz:x", "--labels", "digits.npz:y")
+
+
+def test_verify_on_lossless_reads(nmc: Nmc, here: Path) -> None:
+    found = nmc("verify", "exact.nmc", *ON_DIGITS, "--per-layer", "--exact", "--all", "--json").json
+    assert set(found) >= VERIFY_KEYS
+    assert found["exact"] is True
+    assert found["samples"] == 450
+    assert abs(found["accuracy"] - found["reference_accuracy"]) <= 0.011
+    assert found["snr_db"] > 25
+    assert len(found["layers"]) >= 5
+
+
+def test_verify_on_lossy_reads(nmc: Nmc, here: Path) -> None:
+    found = nmc("verify", "spin.nmc", *ON_DIGITS, "-n", "100", "--json").json
+    assert found["exact"] is False
+    assert abs(found["accuracy"] - found["reference_accuracy"]) <= 0.011
+
+
+def test_the_number_of_samples_is_said(nmc: Nmc, here: Path) -> None:
+    text = nmc("verify", "exact.nmc", "-i", "digits.npz:x").stdout
+    assert text.splitlines()[0].endswith("of 450; more with -n N or --all")
+
+
+@pytest.mark.parametrize(
+    ("demand", "code", "says"),
+    [
+        (("--exact",), "not-exact", "-t exact-128"),
+        (("--min-snr", "90"), "threshold-failed", "at least 90 dB was asked for"),
+        (("--min-top1", "1.1"), "threshold-failed", "at least 1.1 was asked for"),
+    ],
+)
+def test_thresholds(nmc: Nmc, here: Path, demand: tuple[str, ...], code: str, says: str) -> None:
+    done = nmc("verify", "spin.nmc", *ON_DIGITS, *demand)
+    assert done.exit_code == 5
+    assert f"error[{code}]" in done.stderr
+    assert says in done.stderr
+    assert "exact             false" in done.stdout
+
+
+def test_the_first_bad_layer_is_marked(nmc: Nmc, here: Path) -> None:
+    text = nmc("verify", "exact.nmc", *ON_DIGITS, "--per-layer", "--min-snr", "45").stdout
+    assert text.count("<-- first below the threshold") == 1
+
+
+def test_verify_compares_with_onnxruntime(nmc: Nmc, here: Path) -> None:
+    """The reported error is that of the outputs which `run` writes."""
+    nmc("run", "exact.nmc", "-i", "digits.npz:x", "-n", "3", "-o", "y.npz")
+    found = nmc("verify", "exact.nmc", *ON_DIGITS, "-n", "3", "--json").json
+    session = onnxruntime.InferenceSession("digits_cnn.onnx", providers=["CPUExecutionProvider"])
+    theirs = session.run(None, {"image": np.load("digits.npz")["x"][:3]})[0]
+    ours = np.load("y.npz")["scores"]
+    assert found["max_abs_error"] == pytest.approx(np.abs(ours - theirs).max(), rel=1e-4)
+
+
+def test_another_model_is_noticed(nmc: Nmc, here: Path) -> None:
+    import onnx
+
+    model = onnx.load("digits_cnn.onnx")
+    model.producer_name = "somebody else"
+    onnx.save(model, "other.onnx")
+    done = nmc("verify", "exact.nmc", "--model", "other.onnx", "-n", "1")
+    assert done.exit_code == 0
+    assert "warning[hash-mismatch]" in done.stderr
+
+
+def test_verify_needs_a_model_for_what_compares_with_one(nmc: Nmc, here: Path) -> None:
+    done = nmc("verify", "exact.nmc", "--per-layer")
+    assert done.exit_code == 2
+    assert "--per-layer needs --model" in done.stderr
+
+
+# report, inspect
+
+
+def test_report_tells_where_what_lies(nmc: Nmc, here: Path) -> None:
+    text = nmc("report", "exact.nmc").stdout
+    for title in ("layers", "where each layer lies", "ADCs, busiest first", "cores"):
+        assert f"\n{title}\n" in text
+    assert "train.py:73 in forward" in text
+    assert "core 0: crossbar 0" in text
+
+
+def test_report_json_and_csv(nmc: Nmc, here: Path) -> None:
+    found = nmc("report", "exact.nmc", "--csv", "tables", "--json").json
+    assert found["totals"]["crossbars_used"] == len(found["crossbars"])
+    rows = (here / "tables" / "stages.csv").read_text().splitlines()
+    assert len(rows) == len(found["stages"]) + 1
+    assert rows[0].startswith("name,step,kind")
+
+
+def test_report_names_host_operators(nmc: Nmc, tmp_path: Path, shared: Path) -> None:
+    out = tmp_path / "o.nmc"
+    nmc("compile", shared / "arm_kws_basic_lstm_s.onnx", "-o", out, "-q")
+    text = nmc("report", out).stdout
+    assert "what the host does, and why" in text
+    assert "LSTM" in text.partition("what the host does")[2]
+
+
+def test_inspect_a_layer_by_any_name(nmc: Nmc, here: Path) -> None:
+    by_number = nmc("inspect", "exact.nmc", "layer", "1").stdout
+    name = nmc("inspect", "exact.nmc", "layer", "1", "--json").json["stage"]["name"]
+    assert nmc("inspect", "exact.nmc", "layer", name).stdout == by_number
+    assert nmc("inspect", "exact.nmc", "layer", "nothing").exit_code == 2
+
+
+def test_inspect_a_crossbar(nmc: Nmc, here: Path) -> None:
+    by_place = nmc("inspect", "exact.nmc", "crossbar", "1:0")
+    assert "|A" in by_place.stdout
+    assert nmc("inspect", "exact.nmc", "crossbar", "8").stdout == by_place.stdout
+    assert "nothing lies on it" in nmc("inspect", "exact.nmc", "crossbar", "63:7").stdout
+    assert nmc("inspect", "exact.nmc", "crossbar", "64:0").exit_code == 2
+
+
+# opt
+
+
+def test_opt_on_a_text(nmc: Nmc, tmp_path: Path, golden: Callable[[str, str], None]) -> None:
+    (tmp_path / "g.txt").write_text(GRAPH)
+    done = nmc("opt", tmp_path / "g.txt", "-p", "fold-constants")
+    assert done.exit_code == 0, done.stderr
+    golden("opt/fold_constants.txt", f"{GRAPH}# ----\n{done.stdout}")
+
+
+def test_opt_reads_stdin_and_prints_after(nmc: Nmc) -> None:
+    done = nmc("opt", "-", "-p", "fold-constants, canonicalize", "--print-after", "fold-constants",
+               stdin=GRAPH)  # fmt: skip
+    assert done.stdout.startswith("# after fold-constants\ngraph @g {")
+    assert "# result\ngraph @g {" in done.stdout
+
+
+def test_opt_writes_text_and_weights_that_it_reads_again(nmc: Nmc, here: Path) -> None:
+    assert nmc("opt", "digits_cnn.onnx", "-p", "@front", "-o", "g.txt").exit_code == 0
+    assert (here / "g.npz").exists()
+    again = nmc("opt", "g.txt")
+    assert again.exit_code == 0, again.stderr
+    assert again.stdout == (here / "g.txt").read_text()
+    # It goes on from where it had come to.
+    assert nmc("opt", "g.txt", "-p", "quantize, stage").stdout.startswith("{")
+    assert nmc("opt", "g.txt", "-p", "partition").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "begin"),
+    [("@front", "graph @"), ("@front, quantize, stage", "{"), ("@default", "")],
+)
+def test_opt_prints_what_the_design_has_become(
+    nmc: Nmc, here: Path, pipeline: str, begin: str
+) -> None:
+    done = nmc("opt", "digits_cnn.onnx", "-p", pipeline, "--calib", "digits.npz:calib")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith(begin)
+
+
+def test_opt_without_weights_says_where_they_should_be(nmc: Nmc, here: Path) -> None:
+    nmc("opt", "digits_cnn.onnx", "-o", "g.txt")
+    (here / "g.npz").unlink()
+    done = nmc("opt", "g.txt")
+    assert done.exit_code == 6
+    assert "error[weights-missing]" in done.stderr
+
+
+# targets, passes, explain, demo
+
+
+def test_targets(nmc: Nmc, tmp_path: Path) -> None:
+    found = nmc("targets", "--json").json
+    assert found["default"] == "spin-128"
+    assert {"spin-128", "exact-128"} <= {target["name"] for target in found["targets"]}
+    shown = nmc("targets", "show", "spin-128", "--set", "adc.bits=6", "--json").json["values"]
+    bits = next(value for value in shown if value["key"] == "adc.bits")
+    assert (bits["value"], bits["origin"]) == (6, "--set adc.bits=6")
+    assert any(
+        key["path"] == "crossbar.rows" for key in nmc("targets", "keys", "--json").json["keys"]
+    )
+
+
+def test_a_target_that_was_printed_is_one(nmc: Nmc, tmp_path: Path) -> None:
+    text = nmc("targets", "show", "spin-128", "--toml").stdout
+    (tmp_path / "mine.toml").write_text(text)
+    (tmp_path / "m.onnx").write_bytes(dense_bytes())
+    assert nmc("check", tmp_path / "m.onnx", "-t", tmp_path / "mine.toml").exit_code == 0
+
+
+def test_passes(nmc: Nmc) -> None:
+    found = nmc("passes", "--json").json
+    assert [p["name"] for p in found["passes"]] == [kind.name for kind in PASSES]
+    assert "CVPR" in nmc("passes", "--cite").stdout
+
+
+@pytest.mark.parametrize("kind", PASSES, ids=lambda kind: kind.name)
+def test_each_pass_has_a_page(nmc: Nmc, kind: type) -> None:
+    done = nmc("passes", kind.name)  # type: ignore[attr-defined]
+    assert done.exit_code == 0, done.stderr
+    assert "needs: " in done.stdout
+
+
+def test_explain(nmc: Nmc) -> None:
+    assert nmc("explain", "too-many-tiles").stdout.startswith("# too-many-tiles\n")
+    assert [c["code"] for c in nmc("explain", "--json").json["codes"]] == list(CODES)
+    assert nmc("explain", "too-many-tile").exit_code == 2
+
+
+def test_demo(nmc: Nmc, tmp_path: Path) -> None:
+    found = nmc("demo", "--dir", tmp_path / "d", "-t", "exact-128", "--json").json
+    assert found["ok"] is True
+    assert found["verify"]["exact"] is True
+    assert found["verify"]["samples"] == 450
+    assert found["verify"]["accuracy"] > 0.98
+    assert sorted(p.name for p in (tmp_path / "d").iterdir()) == [
+        "digits.nmc", "digits.npz", "digits_cnn.onnx",
+    ]  # fmt: skip
+
+
+def test_demo_prints_commands_that_work(
+    nmc: Nmc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shlex
+
+    folder = tmp_path / "d"
+    text = nmc("demo", "--dir", folder).stdout
+    monkeypatch.chdir(folder)
+    commands = [line.removeprefix("$ nmc ") for line in text.splitlines() if line[:6] == "$ nmc "]
+    assert len(commands) == 4
+    for command in commands:
+        assert nmc(*shlex.split(command)).exit_code == 0, command
