@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nmc.backends.report_counts import Counts, Place, count, tile_numbers
+from nmc.backends.report_counts import AdcPlace, Counts, Place, count, tile_numbers
 from nmc.backends.report_records import (
     AdcReport,
     CoreReport,
@@ -178,16 +178,15 @@ class Sheet:
             )
 
     def adcs(self) -> Iterator[AdcReport]:
-        totals: Counter[tuple[int, int, int]] = Counter()
-        cycles: Counter[tuple[int, int, int]] = Counter()
-        names: defaultdict[tuple[int, int, int], dict[str, None]] = defaultdict(dict)
+        cycles: Counter[AdcPlace] = Counter()
+        made: defaultdict[AdcPlace, Counter[str]] = defaultdict(Counter)
         for key, conversions in self.counts.adc_conversions.items():
             _, stage, place = key
-            totals[place] += conversions
+            made[place][self.mapping.stages[stage].name] += conversions
             cycles[place] += self.counts.adc_cycles[key]
-            names[place][self.mapping.stages[stage].name] = None
-        for place in sorted(totals):
-            yield AdcReport(*place, totals[place], cycles[place], tuple(names[place]))
+        for place, by_stage in sorted(made.items()):
+            total = sum(by_stage.values())
+            yield AdcReport(*place, total, cycles[place], tuple(by_stage), dict(by_stage))
 
     def cores(self) -> Iterator[CoreReport]:
         crossbars = Counter(core for core, _ in {(t.core, t.crossbar) for t in self.mapping.tiles})

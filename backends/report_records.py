@@ -103,6 +103,7 @@ class AdcReport:
     conversions: int
     cycles: int
     stages: tuple[str, ...]
+    conversions_by_stage: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)

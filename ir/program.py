@@ -163,8 +163,8 @@ class Vec:
 class Put:
     """Write the bytes of src to dst in the SRAM of `core`, through the mesh.
 
-    When the tail has arrived, semaphore `sem` of that core += 1, and, unless `done` is None,
-    semaphore `done` of this core += 1 (src may then be overwritten).
+    When the tail has arrived, semaphore `sem` of that core += 1.  When the tail has left this
+    core's port, so that src may be overwritten, semaphore `done` of this core += 1, unless None.
     """
 
     core: int

@@ -21,6 +21,9 @@ from nmc.ir.target import Target
 __all__ = ["check_program", "check_references"]
 
 MAX_COUNT = 1 << 32
+MAX_ELEMENTS = 1 << 24
+"""Steps of 0 make many elements of few bytes; this bounds what an engine allocates for them."""
+
 MANY_INPUTS = 1 << 20
 """An operand that stays in memory for so many inputs stays there for as many as will be run."""
 
@@ -151,6 +154,9 @@ class Stream:
         counts = [dim.count for dim in desc.dims]
         if len(counts) > p.MAX_DIMS or not all(1 <= count < MAX_COUNT for count in counts):
             yield f"dimensions {counts}: at most {p.MAX_DIMS}, each of at least 1"
+            return
+        if desc.elements > MAX_ELEMENTS:
+            yield f"{desc.elements} elements, at most {MAX_ELEMENTS} are worked on at once"
             return
         if len(desc.loops) > len(placed.counts):
             yield f"{len(desc.loops)} loop strides within {len(placed.counts)} loops"

@@ -16,6 +16,10 @@ MAX_SIZE = 1 << 32
 MAX_STEPS = 1 << 16
 
 
+MAX_PLAN_WEIGHTS = 1 << 26
+"""Inputs times outputs of a read plan: a bound on what a hostile program can make us allocate."""
+
+
 def table_problems(program: p.Program, target: Target) -> Iterator[str]:
     numbers = [core.core for core in program.cores]
     for number in sorted({n for n in numbers if numbers.count(n) > 1}):
@@ -134,8 +138,14 @@ def core_problems(core: p.CoreProgram, program: p.Program, target: Target) -> It
 
 
 def plan_problems(plan: p.ReadPlan, core: int, program: p.Program, target: Target) -> Iterator[str]:
-    if plan.input_bytes < 1 or plan.outputs < 1 or not plan.reads:
-        yield f"{plan.input_bytes} inputs, {plan.outputs} outputs, {len(plan.reads)} reads"
+    # No more than memory could hold and crossbars could give, before anyone makes a matrix of that
+    # size.  A plan may gather bytes that none of its tiles reads: a window is gathered whole.
+    cols = len(plan.reads) * target.crossbar.cols
+    fits = 1 <= plan.input_bytes <= target.core.sram_bytes and 1 <= plan.outputs <= cols
+    if not fits or plan.input_bytes * plan.outputs > MAX_PLAN_WEIGHTS:
+        size = f"{plan.input_bytes} inputs, {plan.outputs} outputs"
+        limits = f"{len(plan.reads)} reads give {cols} outputs at most"
+        yield f"{size}; {limits}, SRAM has {target.core.sram_bytes} bytes"
     if not all(0 <= read.tile < len(program.tiles) for read in plan.reads):
         yield f"it reads a tile that is none of the {len(program.tiles)}"
         return

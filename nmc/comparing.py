@@ -33,10 +33,17 @@ class Comparison:
         return not self.differing
 
 
-def compare(name: str, got: Array, wanted: Array, quant: Quant | None = None) -> Comparison:
-    """`quant` says what stored integers mean, or which scale reals are multiples of."""
-    ours, theirs = reals(got, quant), reals(wanted, quant)
-    differing = int(np.count_nonzero(~((got == wanted) | (np.isnan(ours) & np.isnan(theirs)))))
+def compare(
+    name: str,
+    got: Array,
+    wanted: Array,
+    quant: Quant | None = None,
+    wanted_quant: Quant | None = None,
+) -> Comparison:
+    """`quant` says what stored integers mean, or which scale reals are multiples of;
+    `wanted_quant` the same of the reference, where that is stored otherwise."""
+    ours, theirs = reals(got, quant), reals(wanted, wanted_quant or quant)
+    differing = int(np.count_nonzero(~((ours == theirs) | (np.isnan(ours) & np.isnan(theirs)))))
     error = np.abs(ours - theirs)
     most = float(error.max()) if error.size else 0.0
     result = Comparison(name, ours.size, differing, most, decibels(theirs, ours))

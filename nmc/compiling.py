@@ -23,6 +23,7 @@ __all__ = [
     "calibrated",
     "compile_design",
     "host_allowed",
+    "is_float",
     "read_input_shapes",
     "target_of",
 ]

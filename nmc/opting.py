@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nmc import targets
 from nmc.backends.host import OrtHost
-from nmc.compiling import calibrated, host_allowed
+from nmc.compiling import calibrated, host_allowed, is_float
 from nmc.data.files import open_arrays
 from nmc.frontend import import_model
 from nmc.ir.design import Design
@@ -24,8 +24,6 @@ from nmc.pipeline import LEVELS, Observer, Pipeline, level_of, pass_named
 
 __all__ = ["opt", "pass_names", "read_graph", "suffix_of", "text_of", "write"]
 
-CALIBRATED = ("quantize", "schedule-adc")
-"""The passes that look at calibration inputs."""
 MAX_TEXT_BYTES = 1 << 28
 
 
@@ -49,10 +47,16 @@ def opt(
     design = Design(graph, chip, seed=seed, host_ops=host_allowed(host_ops), host=OrtHost())
     start = level_of(design)
     end = passes.check_levels(start)
-    if calib or any(step.name in CALIBRATED for step in passes.passes):
+    if calib or looks_at_data(passes, graph):
         design.calibration = calibrated(calib, graph, chip, seed, report)
     passes.run(design, report, start=start, observer=observer)
     return design, end
+
+
+def looks_at_data(passes: Pipeline, graph: Graph) -> bool:
+    """Whether calibration inputs can change what the passes do."""
+    names = {step.name for step in passes.passes}
+    return "schedule-adc" in names or ("quantize" in names and is_float(graph))
 
 
 def pass_names(names: Sequence[str]) -> tuple[str, ...]:

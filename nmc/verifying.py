@@ -26,6 +26,7 @@ from nmc.ir import ops
 from nmc.ir.diagnostics import Diagnostic, NmcError, Report, error, warning
 from nmc.ir.graph import Array, Graph, Quant, Value
 from nmc.ir.interpreter import run_graph_batch
+from nmc.ir.mapping import Stage
 from nmc.original import Original
 
 __all__ = ["Demands", "LayerQuality", "Verification", "run_quantized", "verify"]
@@ -242,20 +243,33 @@ def layer_qualities(
     original = import_model(read, input_shapes=read_input_shapes(texts), report=Report())
     mine = {v.name: v for v in contents.graph.values()}
     theirs = {v.name: v for v in original.values()}
-    pairs: dict[str, tuple[str, str]] = {}
+    pairs = {}
     for stage in contents.mapping.stages:
-        name = contents.mapping.streams[stage.output].value
-        twin = name if name in theirs else QUANTIZED.sub("", name)
-        if twin in theirs and theirs[twin].type.shape == mine[name].type.shape:
-            pairs[name] = (stage.name, twin)
-    ours = run_quantized(contents.graph, arrays, tuple(pairs))
-    floats = run_quantized(original, arrays, tuple({twin for _, twin in pairs.values()}))
+        found = twins(contents, stage, mine, theirs)
+        if found:
+            pairs[stage.name] = found
+    ours = run_quantized(contents.graph, arrays, tuple({a for a, _ in pairs.values()}))
+    floats = run_quantized(original, arrays, tuple({b for _, b in pairs.values()}))
     layers: list[LayerQuality] = []
-    for name, (stage_name, twin) in pairs.items():
-        snr = compare(name, ours[name], floats[twin], mine[name].type.quant).snr_db
+    for stage_name, (a, b) in pairs.items():
+        quants = mine[a].type.quant, theirs[b].type.quant
+        snr = compare(a, ours[a], floats[b], *quants).snr_db
         below = min_snr_db is not None and snr < min_snr_db
-        layers.append(LayerQuality(stage_name, name, snr, below))
+        layers.append(LayerQuality(stage_name, a, snr, below))
     return tuple(layers)
+
+
+def twins(
+    contents: Contents, stage: Stage, mine: Mapping[str, Value], theirs: Mapping[str, Value]
+) -> tuple[str, str] | None:
+    """The last value of a stage that the float graph has too, and what it is called there."""
+    results = (contents.mapping.streams[stage.output].value, *reversed(stage.nodes))
+    for name in results:
+        twin = name if name in theirs else QUANTIZED.sub("", name)
+        alike = name in mine and twin in theirs
+        if alike and theirs[twin].type.shape == mine[name].type.shape:
+            return name, twin
+    return None
 
 
 # The verdict

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -26,7 +26,8 @@ class LowerConvTranspose(Pass):
     With stride s, output j = s*m + r takes only the kernel elements r, r + s, r + 2s...: one small
     convolution of stride 1 for each remainder r.  All of them together are one convolution with
     s (s*s in two dimensions) times the channels, whose result is then unfolded and cropped.
-    No product with an inserted zero is ever computed.
+    No product with an inserted zero is ever computed.  A relu or another function of one element
+    that follows is applied before the unfolding, where it can be part of the convolution.
 
     Left as they are: dilated kernels, unequal strides, more than two spatial axes, weights that
     aren't constant.  Stored integers stay integers.
@@ -95,10 +96,22 @@ def lower(graph: Graph, node: Node) -> None:
     pads = (*(a.pads[0] for a in axes), *(a.pads[1] for a in axes))
     conv = ops.Conv((1,) * rank, pads, (1,) * rank, op.group)
     y = emit(graph, conv, operands, f"{node.output.name}.conv", node.origin)
+    end = node.output
+    for user in list(followers(graph, node)):
+        y = emit(graph, user.op, [y], f"{user.output.name}.early", user.origin)
+        end = user.output
     y = unfolded(graph, node, y, stride, inner)
     y = cropped(graph, node, y, axes)
-    y.name, node.output.name = node.output.name, y.name
-    graph.replace_uses(node.output, y)
+    y.name, end.name = end.name, y.name
+    graph.replace_uses(end, y)
+
+
+def followers(graph: Graph, node: Node) -> Iterator[Node]:
+    """Functions of one element after the node: before elements are moved they cost nothing."""
+    user = graph.sole_user(node.output)
+    while user is not None and isinstance(user.op, ops.Unary):
+        yield user
+        user = graph.sole_user(user.output)
 
 
 def unfolded(graph: Graph, node: Node, y: Value, stride: int, inner: bool) -> Value:

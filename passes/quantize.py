@@ -69,7 +69,7 @@ class Quantize(Pass):
         roles = find_roles(graph)
         matrices = Matrices(graph, roles, numbers, report)
         fuse(graph, roles, matrices, numbers.input_bits)
-        matrices.warn_of_changed()
+        matrices.report_changed()
         finish(graph, names)
         return True
 

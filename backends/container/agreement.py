@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
+from math import prod
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -10,9 +11,10 @@ from google.protobuf.message import DecodeError
 from nmc.backends.container.contents import Contents, values_by_name
 from nmc.backends.onnx_builder import element_type
 from nmc.ir.diagnostics import Diagnostic, Loc, error
-from nmc.ir.graph import TensorType, Value
-from nmc.ir.mapping import Mapping, Step, StepKind
+from nmc.ir.graph import Node, TensorType, Value
+from nmc.ir.mapping import Kind, Mapping, Step, StepKind
 from nmc.ir.matrices import nodes_by_result
+from nmc.ir.ops import QConv, QMatMul
 from nmc.ir.program import Io, Program
 from nmc.ir.target import Target
 
@@ -34,6 +36,7 @@ def disagreements(contents: Contents) -> Iterator[Diagnostic]:
         else:
             yield from chip_step(step, programs[step.name], values)
     yield from tiles(contents.mapping, programs, contents.target)
+    yield from matrices(contents, nodes_by_result(contents.graph))
 
 
 # The mapping's names
@@ -71,6 +74,25 @@ def named(
 
 def bad(message: str, member: str = "mapping.json", code: str = "bad-mapping") -> Diagnostic:
     return error(code, message, Loc(member=member))
+
+
+def matrices(contents: Contents, nodes: dict[str, Node]) -> Iterator[Diagnostic]:
+    """A matrix stage's blocks and its order of channels lie within its node's weights."""
+    for stage in contents.mapping.stages:
+        if stage.kind is not Kind.MATRIX:
+            continue
+        op = nodes[stage.nodes[0]].op if stage.nodes and stage.nodes[0] in nodes else None
+        if not isinstance(op, QConv | QMatMul):
+            yield bad(f"stage `{stage.name}` is a matrix, and does not begin with one")
+            continue
+        shape = nodes[stage.nodes[0]].operand(1).type.shape
+        inputs = shape[1] * op.group if isinstance(op, QConv) else shape[0]
+        outputs = shape[0] if isinstance(op, QConv) else shape[1]
+        last = sum((size - 1) * stride for size, stride in stage.reading)
+        if prod(size for size, _ in stage.reading) != inputs or last >= inputs:
+            yield bad(f"stage `{stage.name}` does not read each of {inputs} channels once")
+        if any(b.chan0 + b.chans > inputs or b.output0 + b.outputs > outputs for b in stage.blocks):
+            yield bad(f"stage `{stage.name}` has a block beyond its {inputs} x {outputs} matrix")
 
 
 # Chip steps

@@ -48,6 +48,11 @@ class Semaphore:
         for waiter in self.waiters.values():
             waiter.wake(self.clock.cycle)
 
+    def stamp_value(self, stamp: Stamp) -> None:
+        """Say where the present value comes from."""
+        if self.value:
+            self.stamps.append((self.value, stamp))
+
     def take(self, n: int) -> list[Stamp]:
         """Fall by n; the stamps of the increments that this used up, oldest first."""
         self.value -= n

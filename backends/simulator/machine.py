@@ -113,6 +113,8 @@ class Machine:
         for core in self.program.cores:
             memory = self.cores[core.core].memory
             memory.shadow = shadow = Shadow(watch, core.core, memory.size)
+            for semaphore in self.cores[core.core].semaphores:
+                semaphore.stamp_value(watch.launch)
             for image in core.images:
                 shadow.launched(image.address, image.address + image.data.size)
         self.memory.shadow = Shadow(watch, None, self.memory.size)

@@ -122,7 +122,7 @@ class Access:
         address = self._straight(start)
         if address is not None:
             return self._view(memory, address)
-        picked = memory.data[:, self.addresses(start)]
+        picked = np.take(memory.data, self.addresses(start), axis=1)
         return picked.view(self.dtype).reshape(memory.lanes, *self.shape)
 
     def write(self, memory: Memory, start: int, values: Array) -> None:

@@ -13,7 +13,7 @@ __all__ = ["AdcUse", "Events", "Race", "Result", "SequencerUse"]
 
 @dataclass(slots=True)
 class Events:
-    """Counts of what costs energy, for one sample.
+    """Counts of what costs energy, in one lane: for as many samples as were in flight.
 
     `dac_row_phases`: rows driven, summed over reads.  `cells_read`: cells that carry current,
     summed over reads.  `sample_holds`: columns sampled.  `conversions`: by resolution in bits.
@@ -111,8 +111,8 @@ class Result:
     """One simulation.  Cycles count from launch; a thing done in the first cycle has cycle 1.
 
     `cycles`: until the last output of the batch is stored.  `output_cycles`: the same for each
-    input in flight.  `interval_cycles`: their mean distance, None with one input.  `events` are
-    those of one sample in flight each: all lanes do the same, so a lane's worth is counted once.
+    input in flight.  `interval_cycles`: their mean distance, None with one input.  Instructions,
+    stalls and events are those of one lane, which `len(output_cycles)` inputs pass through.
     """
 
     outputs: Mapping[str, Array]

@@ -75,6 +75,11 @@ class Watch:
                 self._paths[core.core, index] = {key: first + n for n, key in enumerate(keys)}
                 self.agents += [Agent(core.core, sequencer, []) for _ in keys]
 
+    @property
+    def launch(self) -> Stamp:
+        """What was there at launch knows of nothing that came after."""
+        return Stamp(LAUNCH, 0, np.zeros(len(self.agents), np.int32))
+
     def trail(self, core: int, index: int) -> Trail:
         return Trail(self, self._paths[core, index])
 

@@ -11,6 +11,7 @@ from nmc.frontend.importer import Importer
 from nmc.frontend.prepare import prepare
 from nmc.frontend.reading import ReadModel, Source, read_model
 from nmc.frontend.restamp import onnxruntime_source
+from nmc.frontend.scope import Values
 from nmc.frontend.sizes import input_types
 from nmc.ir.diagnostics import Diagnostic, NmcError, Report
 from nmc.ir.graph import Graph
@@ -39,7 +40,8 @@ def import_model(
     static(proto, model.file, report)
     inputs = input_types(proto.graph, bindings, model.file, report)
     graph = Graph(PurePath(model.file).stem if model.companions.folder else proto.graph.name)
-    importer = Importer(graph, opsets, model.file, model.companions, Names.of(graph, proto.graph))
+    values = Values(graph, model.file, model.companions)
+    importer = Importer(graph, opsets, values, Names.of(graph, proto.graph))
     importer.run(proto.graph, inputs)
     importer.report(report)
     return graph

@@ -175,6 +175,10 @@ class Call:
     def constant_value(self, what: str, data: Array) -> Value:
         return self.names.graph.constant(self.names.new(f"{self.name}.{what}"), data)
 
+    def derived(self, value: Value, how: str, data: Array) -> Value:
+        """A constant made from another one, and named after it."""
+        return self.names.graph.constant(self.names.new(f"{value.name}.{how}"), data)
+
     def float_value(self, what: str, number: float) -> Value:
         """A scalar constant of the type of the first operand."""
         return self.constant_value(what, np.asarray(number, self.x.type.numpy))
@@ -185,7 +189,7 @@ class Call:
         if value.type.shape == shape:
             return value
         if value.data is not None:
-            return self.constant_value("reshaped", value.data.reshape(shape))
+            return self.derived(value, "reshaped", value.data.reshape(shape))
         return self.step(ops.Reshape(shape), value)
 
     def transposed(self, value: Value, perm: Sequence[int]) -> Value:
@@ -194,12 +198,12 @@ class Call:
         if perm == tuple(range(len(perm))):
             return value
         if value.data is not None:
-            return self.constant_value("transposed", value.data.transpose(perm))
+            return self.derived(value, "transposed", value.data.transpose(perm))
         if stored := self.stored(value):
             op, data, *others = stored
             if isinstance(op, ops.DequantizeAxis):
                 op = ops.DequantizeAxis(perm.index(op.axis))
-            turned = self.constant_value("transposed", data.array.transpose(perm))
+            turned = self.derived(data, "transposed", data.array.transpose(perm))
             return self.step(op, turned, *others)
         return self.step(ops.Transpose(perm), value)
 

@@ -41,6 +41,7 @@ def prepare(model: ReadModel) -> tuple[onnx.ModelProto, dict[str, int]]:
         tensor.CopyFrom(model.companions.resolve(tensor))
     if proto.functions:
         proto = inlined(proto, file)
+        opsets = normalise_domains(proto)
     sort_nodes(proto.graph, file)
     if opsets.get("", OLDEST) < OLDEST:
         proto = converted(proto, opsets[""], file)

@@ -69,7 +69,7 @@ def scaled(call: Call, value: Value, factor: float) -> Value:
     if factor == 1.0:
         return value
     if value.data is not None:
-        return call.constant_value("scaled", value.data * np.float32(factor))
+        return call.derived(value, "scaled", value.data * np.float32(factor))
     return call.step(ops.Mul(), value, call.float_value("factor", factor))
 
 

@@ -100,11 +100,17 @@ def named(element: int) -> str:
 
 def dequantize_linear(call: Call) -> Value:
     x = call.x
-    if x.data is not None and (x.type.dtype not in INTEGERS or call.integer("block_size")):
-        return call.constant_value("real", unpacked(call, x.data))
+    if x.data is not None and not storable(call, x):
+        return call.derived(x, "real", unpacked(call, x.data))
     by = scaling(call, 1, 2)
     axis = 0 if by.whole else call.axis(1)
     return dequantized(call, x, by, axis, last=True)
+
+
+def storable(call: Call, x: Value) -> bool:
+    """Whether constants can stay stored as they are, with positive scales per tensor or axis."""
+    scale = call.constant(1, "scale")
+    return x.type.dtype in INTEGERS and scale.ndim < 2 and bool((scale > 0).all())
 
 
 def unpacked(call: Call, data: Array) -> Array:

@@ -18,6 +18,7 @@ from nmc.ir.graph import DTYPES, Array
 __all__ = [
     "MAX_BYTES",
     "NotATensor",
+    "WrongSize",
     "as_float32",
     "element_name",
     "from_sparse",
@@ -55,6 +56,10 @@ class NotATensor(Exception):
     """The data can't be an array of ours; the message says why, after "it"."""
 
 
+class WrongSize(NotATensor):
+    """The data does not fill the shape."""
+
+
 def element_name(element: int) -> str:
     """Our name of an ONNX element type; NotATensor for strings, complex numbers and the like."""
     if element not in ELEMENTS:
@@ -79,7 +84,7 @@ def from_tensor(tensor: TensorProto) -> Array:
         return numpy_helper.to_array(tensor)
     except (ValueError, TypeError, KeyError) as problem:
         shape = ",".join(map(str, tensor.dims))
-        raise NotATensor(f"has shape [{shape}], which its data does not fill: {problem}") from None
+        raise WrongSize(f"has shape [{shape}], which its data does not fill: {problem}") from None
 
 
 def widen(array: Array) -> Array:

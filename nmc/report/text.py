@@ -50,6 +50,8 @@ def number(value: float) -> str:
 def percent(share: float) -> str:
     """62 %, 4.2 %, 0.03 %: a share of 1 with about two digits."""
     value = 100 * share
+    if 0 < value < 0.005:
+        return "<0.01 %"
     digits = 0 if value >= 9.95 or not value else 1 if value >= 0.95 else 2
     return f"{value:.{digits}f} %"
 

@@ -23,9 +23,19 @@ def finish(graph: Graph, outputs: Sequence[str]) -> None:
         recodes = on_chip(node) and isinstance(node.op, ops.Dequantize)
         if recodes and not is_dequantized_constant(node):
             unshare(graph, node)
+    part_results(graph, outputs)
     graph.prune()
     graph.sort()
     give_names(graph, outputs)
+
+
+def part_results(graph: Graph, outputs: Sequence[str]) -> None:
+    """Results of two names that came to be one value, by recodings that do nothing, are two."""
+    owners: dict[Value, str] = {}
+    for index, (value, name) in enumerate(zip(graph.outputs, outputs, strict=True)):
+        if owners.setdefault(value, name) != name:
+            same = ops.Reshape(value.type.shape)
+            graph.outputs[index] = add(graph, same, [value], name, value.producer)
 
 
 def unshare(graph: Graph, node: Node) -> None:

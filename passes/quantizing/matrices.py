@@ -87,18 +87,25 @@ class Matrices:
             self.changed.append((node, own.changed))
         return own
 
-    def warn_of_changed(self) -> None:
-        """One warning for all matrices whose integers had to be clipped or rescaled."""
-        if self.changed:
-            limit = (1 << (self.numbers.weight_bits - 1)) - 1
-            channels = sum(count for _, count in self.changed)
-            message = (
-                f"integer weights of {channels} channels in {len(self.changed)} operations exceed "
-                f"+-{limit} once their zero points are taken off; they are clipped or rescaled"
-            )
+    def report_changed(self) -> None:
+        """One diagnostic for all matrices whose integers had to be clipped or rescaled: a warning
+        where the odd one is beyond 8 bits, an error where the machine has fewer."""
+        if not self.changed:
+            return
+        bits = self.numbers.weight_bits
+        channels = sum(count for _, count in self.changed)
+        message = (
+            f"integer weights of {channels} channels in {len(self.changed)} operations exceed "
+            f"+-{(1 << (bits - 1)) - 1} once their zero points are taken off"
+        )
+        loc = self.changed[0][0].loc
+        if bits == 8:
+            message += "; they are clipped or rescaled"
             remedy = "quantise the weights symmetrically"
-            loc = self.changed[0][0].loc
             self.report.add(warning("unsupported-width", message, loc, remedy=remedy))
+        else:
+            remedy = "compile the float model, or set numbers.weight_bits=8"
+            self.report.add(error("unsupported-width", message, loc, remedy=remedy))
 
     def check_bound(self, node: Node, most: int) -> None:
         if most > INT32_MAX:

@@ -31,6 +31,9 @@ def test_conversions_are_those_of_the_simulation(model: str, inputs: int) -> Non
             busy[place] += use.busy
     assert {(a.core, a.cluster, a.adc): inputs * a.conversions for a in report.adcs} == +made
     assert {(a.core, a.cluster, a.adc): inputs * a.cycles for a in report.adcs} == +busy
+    for stage in report.stages:
+        shares = (adc.conversions_by_stage.get(stage.name, 0) for adc in report.adcs)
+        assert sum(shares) == stage.conversions
     assert sum(s.conversions for s in report.stages) == report.totals.conversions
     assert sum(c.conversions for c in report.crossbars) == report.totals.conversions
 

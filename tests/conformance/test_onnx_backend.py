@@ -213,7 +213,7 @@ def test_exclusions_are_needed(node_outcomes: list[Outcome]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "least"), [("simple", 7), ("pytorch-converted", 57), ("pytorch-operator", 20)]
+    ("kind", "least"), [("simple", 15), ("pytorch-converted", 82), ("pytorch-operator", 31)]
 )
 def test_stored_models(kind: str, least: int) -> None:
     outcomes = [outcome(case) for case in cases(kind)]

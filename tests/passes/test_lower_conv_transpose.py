@@ -154,3 +154,15 @@ def test_multiplies_no_inserted_zeros() -> None:
     compare(graph)
     rim = (9 / 8) ** 2  # one more position per axis, of which half the rows are cropped
     assert sum(map(macs, graph)) == wanted * rim
+
+
+def test_functions_that_follow_come_before_the_unfolding() -> None:
+    graph = build(Case((5, 5), (3, 3), 2, 1, 2, 4, (1, 1, 1, 1), (0, 0), bias=True))
+    (y,) = graph.outputs
+    y.name = "before"
+    graph.outputs = [
+        emit(graph, ops.Tanh(), [emit(graph, ops.Relu(), [y], "r")], "y.1"),
+    ]
+    graph.outputs[0].name = "y"
+    compare(graph)
+    assert kinds(graph) == ["conv", "relu", "tanh", "depth_to_space", "slice"]

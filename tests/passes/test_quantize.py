@@ -540,6 +540,26 @@ def test_a_model_of_8_bits_on_a_machine_of_fewer() -> None:
     assert [d.code for d in report.errors] == ["unsupported-width"]
 
 
+def test_weights_of_8_bits_on_a_machine_of_fewer() -> None:
+    graph, _ = own_model()
+    design, report = design_of(graph, exact_target(weight_bits=4)), Report()
+    Partition().run(design, report)
+    Quantize().run(design, report)
+    assert [d.code for d in report.errors] == ["unsupported-width"]
+
+
+def test_two_results_that_become_the_same_integers() -> None:
+    graph, x = new_graph(1, 3, 6, 6)
+    quant = Quant(0.1, 100)
+    y = conv(graph, stored_real(graph, x, Quant(0.05, 128)))
+    first = emit(graph, ops.Quantize(quant.scale, quant.zero_point), [y], "first")
+    real = emit(graph, ops.Dequantize(quant.scale, quant.zero_point), [first], "real")
+    again = emit(graph, ops.Quantize(quant.scale, quant.zero_point), [real], "again")
+    quantized(graph, first, again, calibration=False)
+    found = run_graph(graph, {"x": np.ones((1, 3, 6, 6), np.float32)})
+    np.testing.assert_array_equal(found["first"], found["again"])
+
+
 def test_movers_between_equal_recodings_commute() -> None:
     graph, x = new_graph(1, 4, 6, 6)
     quant = Quant(0.1, 100)

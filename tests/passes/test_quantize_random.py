@@ -45,7 +45,7 @@ def quantized(design: Design) -> Graph:
 def snr_db(wanted: Array, found: Array) -> float:
     error = float(((wanted.astype(np.float64) - found) ** 2).sum())
     power = float((wanted.astype(np.float64) ** 2).sum())
-    return 10 * np.log10(max(power, 1e-12) / max(error, 1e-12))
+    return float(10 * np.log10(max(power, 1e-12) / max(error, 1e-12)))
 
 
 @pytest.mark.parametrize("seed", range(60))

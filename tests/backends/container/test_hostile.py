@@ -363,6 +363,12 @@ ZOO: dict[str, tuple[Edit, str, str, str]] = {
     "node that is none": (
         in_json("mapping.json", set_at("steps", 0, "nodes", 0, to="ghost")), "bad-mapping",
         "%ghost", "mapping.json"),
+    "channels read out of reach": (
+        in_json("mapping.json", set_at("stages", -1, "reading", to=[[4, 1000]])), "bad-mapping",
+        "does not read each of 4 channels", "mapping.json"),
+    "matrix that is none": (
+        in_json("mapping.json", set_at("stages", 0, "kind", to="matrix")), "bad-mapping",
+        "does not begin with one", "mapping.json"),
     "needs what comes later": (
         in_json("mapping.json", lambda m: m["steps"][0]["inputs"].append("conv2")),
         "bad-mapping", "nothing before it", "mapping.json"),

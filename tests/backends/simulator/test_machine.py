@@ -153,6 +153,25 @@ def test_adcs_are_busy_for_their_conversions(
         assert use.busy == use.conversions <= done.clock.cycle
 
 
+@pytest.mark.parametrize(
+    ("encoding", "columns", "channels"), [("differential", 8, 4), ("offset", 5, 5)]
+)
+def test_events_of_an_mvm(encoding: str, columns: int, channels: int) -> None:
+    """Four rows and four outputs in two phases: pairs have two columns for each output; without
+    them there is one, and a unit column.  What it stands for does not matter here."""
+    stream: Code = [p.Mvm(0, vector("i32", 1024, 4), vector("u8", 0, 4), 0), p.Wait(0)]
+    target = chip(numbers={"weight_bits": 7})
+    only = core(stream, images=IMAGE, plans=(plan(0),))
+    result = run(only, tiles=[tile(np.ones((4, 4)), encoding=encoding)], target=target)
+    events = result.sequencers[0].events
+    assert events.dac_row_phases == 4 * 2
+    assert events.cells_read == 4 * columns * 2
+    assert events.sample_holds == events.shift_adds == channels * 2
+    assert events.conversions == {16: channels * 2}
+    assert (events.sram_bytes_read, events.sram_bytes_written) == (4, 16)
+    assert result.events == events
+
+
 # What can go wrong
 
 

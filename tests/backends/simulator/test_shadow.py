@@ -101,6 +101,15 @@ def test_one_token_orders_one_write() -> None:
     assert races(puts, other=reader) == []
 
 
+def test_initial_values_are_used_up_first() -> None:
+    """The wait is met by what the semaphore held at launch, so that the signal, though it came
+    before, orders nothing."""
+    late: Code = [p.Loop(9), p.Signal(0, 7), p.End(), p.Wait(1), add(1040, 1024)]
+    only = core([add(1024, 0), p.Signal(0, 1)], late, images=IMAGE, semaphores=(0, 1, *[0] * 6))
+    (race,) = run(only).races
+    assert race.kind == "read-after-write"
+
+
 def test_write_after_write() -> None:
     (race,) = races([mvm()], [p.Loop(40), p.Signal(0, 7), p.End(), add(1024, 0)])
     assert race.kind == "write-after-write"

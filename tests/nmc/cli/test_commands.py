@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -339,13 +338,6 @@ def test_inspect_a_crossbar(nmc: Nmc, here: Path) -> None:
 
 
 # opt
-
-
-def test_opt_on_a_text(nmc: Nmc, tmp_path: Path, golden: Callable[[str, str], None]) -> None:
-    (tmp_path / "g.txt").write_text(GRAPH)
-    done = nmc("opt", tmp_path / "g.txt", "-p", "fold-constants")
-    assert done.exit_code == 0, done.stderr
-    golden("opt/fold_constants.txt", f"{GRAPH}# ----\n{done.stdout}")
 
 
 def test_opt_reads_stdin_and_prints_after(nmc: Nmc) -> None:
