@@ -78,16 +78,17 @@ def turns(mapping: Mapping, stage: Stage, operand: Operand) -> Turns:
 def least_depth(mapping: Mapping, stage: Stage, operand: Operand) -> int:
     """The fewest slots with which the stage can run by itself.
 
-    A window's rows, one stride more for the row that is still being computed when the next is
-    filled in, and room for the top padding of the next input (docs/machine.md, Rings).  Another
-    row lets the producer write while the stage reads.
+    Padding is filled in for a firing while the reads of the one before may still go on.  Within
+    an input that takes a window's rows and one stride; where the next input begins, also its
+    padding above or, if its first window reaches the padding below, that whole window.
     """
     span = 1
     step = 1
     if operand.role is Role.MAIN and stage.kind in (Kind.MATRIX, Kind.WINDOW):
         span, step = stage.window.span[0], stage.window.strides[0]
     rows = operand.top + mapping.streams[operand.stream].rows + operand.bottom
-    depth = span + step + operand.top
+    reaches_below = operand.bottom and operand.top + mapping.streams[operand.stream].rows < span
+    depth = span + step + (span if reaches_below else operand.top)
     if rows == span and operand.top == operand.bottom == 0:
         return span  # the whole tensor is one window: nothing to fill in, nothing to overlap
     return depth

@@ -25,8 +25,8 @@ class ScheduleAdc(Pass):
     """Give every slice of every tile its ADC resolution and step; leave out what is zero.
 
     A slice whose levels are all zero is not converted, nor is any channel that no output uses.
-    Where the ADC's range covers all that a slice's levels can show, the step is 1 and the read is
-    lossless.  Elsewhere the target's `adc.range` decides: `full`, the smallest step that never
+    Where the ADC's range covers all that a slice's levels can show, the step is 1, the bits are as
+    few as cover it, and the read is lossless.  Elsewhere the target's `adc.range` decides: `full`, the smallest step that never
     clips; `clip`, step 1; `calibrated`, the step whose conversions of calibration data have the
     least squared error, phases weighted by their significance.
     """
@@ -92,6 +92,12 @@ def best_step(columns: Array, bits: int, weights: Array) -> int:
     return int(min(candidates, key=lambda step: loss(int(step))))
 
 
+def least_bits(lo: int, hi: int, most: int) -> int:
+    """The fewest bits whose codes, at step 1, cover lo..hi; `most` if none up to it do."""
+    fitting = (b for b in range(1, most) if code_range(b)[0] <= lo and hi <= code_range(b)[1])
+    return next(fitting, most)
+
+
 def _levels(mapping: Mapping, nodes: dict[str, Node], target: Target) -> list[Array]:
     """The levels of each tile; each block's matrix is cut up once."""
     matrices: dict[tuple[int, int], Array] = {}
@@ -123,10 +129,13 @@ def _scheduled(tile: Tile, levels: Array, windows: list[Array] | None, target: T
     slices, bits = target.slices, target.adc.bits
     low, high = column_bounds(levels, target.crossbar.dac_bits)
     steps: list[int] = []
+    widths: list[int] = []
     for s in range(slices):
-        reach = max(-int(low[s::slices].min(initial=0)), int(high[s::slices].max(initial=0)))
+        lo, hi = int(low[s::slices].min(initial=0)), int(high[s::slices].max(initial=0))
+        reach = max(-lo, hi)
         full = max(1, -(-reach // code_range(bits)[1]))
         steps.append(full)
+        widths.append(least_bits(lo, hi, bits))
         if full > 1 and target.adc.range == "clip":
             steps[-1] = 1
         elif full > 1 and target.adc.range == "calibrated" and windows is not None:
@@ -136,7 +145,7 @@ def _scheduled(tile: Tile, levels: Array, windows: list[Array] | None, target: T
             steps[-1] = best_step(columns, bits, weights)
     return replace(
         tile,
-        bits=(bits,) * slices,
+        bits=tuple(widths),
         steps=tuple(steps),
         converted=tuple(bool(levels[:, s::slices].any()) for s in range(slices)),
     )

@@ -110,12 +110,19 @@ def by_table(target: Target, values: Mapping[str, object]) -> Iterator[str]:
         if section != table:
             table = section
             yield f"[{table}]"
-        text = f"{name} = {value_text(value)}"
-        origin = str(target.origin_of(key))
-        if len(text) + len(origin) + 5 > 80:
-            yield text
-            text = ""
-        yield f"{text:<46}  # {origin}" if len(text) <= 46 else f"{text}  # {origin}"
+        line = f"{name} = {value_text(value)}"
+        yield from beside(line, f"# {target.origin_of(key)}")
+
+
+def beside(line: str, remark: str) -> list[str]:
+    """A line and a remark to its right, if 80 columns have room for that; else below."""
+    from nmc.report.text import wrap
+
+    room = max(len(line), 34)
+    if room + 2 + len(remark) <= 80:
+        return [f"{line:<34}  {remark}"]
+    return [*wrap(line, 80, indent=4), f"{remark:>{max(80, len(remark))}}"]
+
 
 
 def value_text(value: object) -> str:

@@ -48,6 +48,15 @@ NOISE = tuple(
 )
 
 
+DIVISORS = frozenset(
+    {
+        *("kv_num_heads", "q_num_heads", "num_heads", "num_groups", "group", "blocksize"),
+        *("strides", "dilations", "kernel_shape"),
+    }
+)
+"""Attributes by which onnxruntime divides without looking; zero would end the process."""
+
+
 class HostRefuses(Exception):
     """The host can't run the node, or its results have no known size; the message says which."""
 
@@ -133,6 +142,7 @@ def host_types(
 
     HostRefuses says why it can't.
     """
+    refuse_divisors(node)
     single, entries, constants = standing_alone(node, inputs)
     results = [onnx.ValueInfoProto(name=name) for name in single.output]
     graph = helper.make_graph([single], "one", entries, results, constants)
@@ -147,6 +157,13 @@ def host_types(
         else:
             return candidate, [type_of(result) for result in given]
     raise HostRefuses(f"onnxruntime says: {condensed(str(first))}")
+
+
+def refuse_divisors(node: onnx.NodeProto) -> None:
+    for attribute in node.attribute:
+        numbers = attribute.ints or [attribute.i]
+        if attribute.name in DIVISORS and min(numbers) < 1:
+            raise HostRefuses(f"its {attribute.name} is not positive")
 
 
 def standing_alone(

@@ -6,6 +6,7 @@ domain, nodes out of order, a graph without a name.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import networkx as nx
@@ -20,6 +21,8 @@ from nmc.frontend.reading import ReadModel
 from nmc.ir.diagnostics import Diagnostic, Loc, NmcError, error
 
 __all__ = ["captures", "normalise_domains", "prepare"]
+
+MAX_NODES = 1_000_000
 
 OLDEST = 7
 """Before opset 7 broadcasting had other rules; such models are converted."""
@@ -96,10 +99,41 @@ def version_problems(
 
 def inlined(proto: onnx.ModelProto, file: str) -> onnx.ModelProto:
     try:
+        count = nodes_when_inlined(proto)
+    except RecursionError:
+        count = math.inf
+    if count > MAX_NODES:
+        text = f"the model's functions call each other into more than {MAX_NODES} nodes"
+        if count == math.inf:
+            text = "the model's functions call themselves, or are nested too deeply"
+        raise NmcError(error("onnx-invalid", text, Loc(file)))
+    try:
         return inliner.inline_local_functions(proto, True)
     except Exception as problem:
         text = f"the model's own functions can't be put in place: {condensed(str(problem))}"
         raise NmcError(error("onnx-invalid", text, Loc(file))) from None
+
+
+def nodes_when_inlined(proto: onnx.ModelProto) -> float:
+    """How many nodes there will be, infinite if a function calls itself; a few lines of nested
+    calls can stand for more than any memory holds."""
+    functions = {(function.domain, function.name): function for function in proto.functions}
+    counts: dict[tuple[str, str], float] = {}
+
+    def total(nodes: Iterable[onnx.NodeProto]) -> float:
+        return sum(cost(node) for node in nodes)
+
+    def cost(node: onnx.NodeProto) -> float:
+        inner = sum(total(graph.node) for graph in subgraphs(node))
+        key = (node.domain, node.op_type)
+        if key not in functions:
+            return 1 + inner
+        if key not in counts:
+            counts[key] = math.inf  # for as long as we are inside of it
+            counts[key] = total(functions[key].node)
+        return counts[key] + inner
+
+    return total(proto.graph.node)
 
 
 def converted(proto: onnx.ModelProto, version: int, file: str) -> onnx.ModelProto:

@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from nmc.frontend.call import Call, Declined, Refused, Rule
+from nmc.frontend.tensors import NotATensor, element_name
 from nmc.ir import ops
 from nmc.ir.graph import Value
 
@@ -112,8 +113,6 @@ def dropout(call: Call) -> tuple[Value, ...]:
 
 
 def cast(call: Call) -> Value:
-    from nmc.frontend.tensors import NotATensor, element_name
-
     try:
         to = element_name(call.integer("to"))
     except NotATensor as problem:

@@ -86,8 +86,9 @@ def _fills(mapping: Mapping, stage: Stage, number: int, plan: Turns) -> tuple[Ar
     count = np.zeros(len(plan.needed), np.int64)
     if not operand.bottom:
         return count, count
-    step, span = stage.window.strides[0], stage.window.span[0]
     below = operand.top + mapping.streams[operand.stream].rows
-    seen = np.clip(np.arange(len(count)) * step + span - below, 0, operand.bottom)
-    count = np.diff(seen, prepend=0)
-    return count, below + seen - count
+    windows = np.arange(len(count)) * stage.window.strides[0]
+    ends = np.clip(windows + stage.window.span[0], below, below + operand.bottom)
+    # A row that a stride leaps over is nobody's: it was released with the rows before it.
+    starts = np.maximum(windows, np.concatenate([[below], ends[:-1]]))
+    return np.maximum(ends - starts, 0), starts

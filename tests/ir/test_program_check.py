@@ -231,7 +231,7 @@ READ = plan(0).reads[0]
         ),
         (lambda: with_plan(plan(1)), "reads a tile that is none of the 1"),
         (lambda: with_plan(plan(0, 0)), "it reads two tiles of one crossbar, of [0, 0]"),
-        (lambda: with_plan(p.ReadPlan(4, 4, ())), "4 inputs, 4 outputs, 0 reads"),
+        (lambda: with_plan(p.ReadPlan(4, 4, ())), "4 inputs, 4 outputs; 0 reads"),
         (lambda: with_plan(p.ReadPlan(1 << 40, 4, (READ,))), "1099511627776 inputs, 4 outputs"),
         (lambda: with_plan(p.ReadPlan(4, 1 << 40, (READ,))), "4 inputs, 1099511627776 outputs"),
         (lambda: with_plan(p.ReadPlan(3, 4, (READ,))), "tile 0: inputs 0..3 of 3"),

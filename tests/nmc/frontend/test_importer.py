@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -256,6 +257,34 @@ def test_functions_of_the_model_are_put_in_place() -> None:
     proto.functions.append(function)
     assert [n.op.name for n in import_model(proto)] == ["mul", "relu"]
     agree(proto, {"x": noise(2)})
+
+
+def calls(depth: int, *, circular: bool = False) -> onnx.ModelProto:
+    """A function of ten calls of one of ten calls of..., `depth` deep."""
+    call = helper.make_node("f0", ["x"], ["y"], domain="com.acme")
+    proto = model([call], [("x", FLOAT, [2])], ["y"], com_acme=1)
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("com.acme", 1)]
+    for level in range(depth):
+        last = level == depth - 1
+        name = "Relu" if last and not circular else f"f{0 if last else level + 1}"
+        domain = "" if name == "Relu" else "com.acme"
+        values = ["a", *(f"t{i}" for i in range(9)), "b"]
+        body = [helper.make_node(name, [u], [v], domain=domain) for u, v in pairwise(values)]
+        proto.functions.append(
+            helper.make_function("com.acme", f"f{level}", ["a"], ["b"], body, imports)
+        )
+    return proto
+
+
+def test_functions_of_functions() -> None:
+    assert len(import_model(calls(2))) == 100
+
+
+@pytest.mark.parametrize(("depth", "circular"), [(12, False), (3, True)])
+def test_functions_can_not_blow_up(depth: int, circular: bool) -> None:
+    found = problem(calls(depth, circular=circular))
+    assert found.code == "onnx-invalid"
+    assert "functions call" in found.message
 
 
 # Opaque operators
