@@ -6,13 +6,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from nmc.backends.container.contents import Contents
 from nmc.backends.host import OrtHost
+from nmc.backends.program_places import ProgramPlaces, explained, race_diagnostics
 from nmc.backends.simulator import MAX_CYCLES, Race, Result, simulate
-from nmc.ir.diagnostics import NmcError, error
+from nmc.backends.simulator.machine import Machine
+from nmc.ir.diagnostics import Diagnostic, NmcError, error
 from nmc.ir.graph import Array, Graph, TensorType, Value
 from nmc.ir.mapping import Step, StepKind
 from nmc.ir.program import Program
@@ -123,11 +126,14 @@ def execute(
     detect_races: bool = False,
     lanes_limit: int | None = None,
     progress: Callable[[int], None] | None = None,
+    attach: Callable[[str, Machine], None] | None = None,
 ) -> Execution:
     """Run all steps on all samples; `inputs` as `validate_inputs` takes them.
 
     `lanes_limit` bounds how many groups of `inflight` samples are simulated side by side (by
-    default as many as fit into LANE_BYTES).  `progress` is called with the cycle now and then.
+    default as many as fit into LANE_BYTES).  `progress` is called with the cycle now and then,
+    `attach` with each chip step's name and the reference engine's machine, before it is launched
+    with the first part of the samples.
     NmcError: what `validate_inputs`, the host and the simulator refuse.
     """
     start = time.perf_counter()
@@ -153,6 +159,8 @@ def execute(
                 max_cycles=max_cycles,
                 detect_races=detect_races,
                 progress=progress,
+                attach=partial(attach, step.name) if attach is not None else None,
+                places=partial(ProgramPlaces, contents, step.name),
             )
             env |= made
         runs.append(StepRun(step.name, step.kind, time.perf_counter() - begun, result))
@@ -196,6 +204,8 @@ def run_chip(
     max_cycles: int,
     detect_races: bool,
     progress: Callable[[int], None] | None,
+    attach: Callable[[Machine], None] | None,
+    places: Callable[[], ProgramPlaces],
 ) -> tuple[dict[str, Array], Result]:
     """Outputs of all samples, `part` of them at a time, and the timing that all parts have.
 

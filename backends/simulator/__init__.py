@@ -9,8 +9,10 @@ docs/machine.md says what an instruction does and how long it takes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
+from nmc.backends.simulator.machine import Machine
 from nmc.backends.simulator.reference import run_reference
 from nmc.backends.simulator.result import AdcUse, Events, Race, Result, SequencerUse
 from nmc.ir.diagnostics import NmcError, error
@@ -64,23 +66,29 @@ def simulate(
     max_cycles: int = MAX_CYCLES,
     progress: Callable[[int], None] | None = None,
     detect_races: bool = True,
+    attach: Callable[[Machine], None] | None = None,
 ) -> Result:
     """Run a program on samples: `inputs` has [samples, *shape] for each input, by name.
 
     Samples are arranged as lanes x `inflight`: the chip works on `inflight` inputs one after the
     other, overlapping; lanes are independent repetitions that share one timing.  Arrays are of
     the program's own types, stored integers as such.  `progress` is called with the cycle now
-    and then.  NmcError: `bad-data-shape`, `bad-program`, `deadlock`, `run-limit`.
+    and then; `attach` with the machine before launch, which only the reference engine has.
+    NmcError: `bad-data-shape`, `bad-program`, `deadlock`, `run-limit`.
     """
     if engine not in ENGINES:
         message = f"no engine `{engine}`"
         raise NmcError(error("bad-option", message, remedy=did_you_mean(engine, ENGINES)))
     if inflight < 1:
         raise NmcError(error("bad-option", f"{inflight} inputs in flight; at least 1 is needed"))
+    if attach is not None and engine != "reference":
+        message = f"the `{engine}` engine can't be traced or paused"
+        raise NmcError(error("bad-option", message, remedy="use the engine `reference`"))
     problems = check_references(program, target)
     if problems:
         raise NmcError(*problems)
-    return ENGINES[engine](
+    run = ENGINES[engine] if attach is None else partial(run_reference, attach=attach)
+    return run(
         program,
         target,
         inputs,

@@ -11,11 +11,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import IntEnum
 from heapq import heappop, heappush
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from nmc.backends.simulator.observer import Observer, Origin
 
 __all__ = ["Clock", "Rank", "Server", "Unit"]
 
-Item = TypeVar("Item")
+
+class Work(Protocol):
+    """What a server serves; `origin` is the instruction that it is done for."""
+
+    @property
+    def origin(self) -> Origin: ...
+
+
+Item = TypeVar("Item", bound=Work)
 
 
 class Rank(IntEnum):
@@ -76,13 +87,20 @@ class Server(Unit, Generic[Item]):
         """Have the item served from cycle `ready` on."""
         self.offered += 1
         heappush(self.waiting, (ready, order, self.offered, item))
+        observer = self.clock.observer
+        if observer is not None:
+            observer.offered(self, ready)
         self.wake(max(ready, self.free))
 
     def step(self, cycle: int) -> None:
         if not self.waiting or cycle < self.free or self.waiting[0][0] > cycle:
             return
         item = heappop(self.waiting)[-1]
-        self.free = cycle + self.serve(item, cycle)
+        cycles = self.serve(item, cycle)
+        self.free = cycle + cycles
+        observer = self.clock.observer
+        if observer is not None:
+            observer.served(self, item.origin, cycle, cycles)
         if self.waiting:
             self.wake(max(self.free, self.waiting[0][0]))
 
@@ -101,6 +119,9 @@ class Clock:
         self.units: list[Unit] = []
         self.cycle = -1
         self.every_cycle = every_cycle
+        self.observer: Observer | None = None
+        self.pause: Callable[[int], None] | None = None
+        """Called before each cycle in which something may happen."""
         self._agenda: list[tuple[int, int, int]] = []
         self._woken: set[tuple[int, int]] = set()
         self._effects: dict[int, Callable[[], None]] = {}
@@ -129,6 +150,8 @@ class Clock:
             cycle = self.cycle + 1 if self.every_cycle else self._agenda[0][0]
             if cycle > max_cycles:
                 return False
+            if self.pause is not None:
+                self.pause(cycle)
             self.cycle = cycle
             self._step(cycle)
             if progress is not None and cycle - reported >= PROGRESS_CYCLES:

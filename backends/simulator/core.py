@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nmc.backends.simulator.crossbars import Mvms
     from nmc.backends.simulator.memory import Memory
     from nmc.backends.simulator.mesh import Port
+    from nmc.backends.simulator.observer import Origin
     from nmc.backends.simulator.reads import Kernel
     from nmc.backends.simulator.shadow import Stamp
     from nmc.backends.simulator.timing import PlanTiming
@@ -40,9 +41,11 @@ class Semaphore:
         """By sequencer."""
         self.stamps: deque[tuple[int, Stamp]] = deque()
 
-    def add(self, n: int, stamp: Stamp | None) -> None:
+    def add(self, n: int, stamp: Stamp | None, origin: Origin) -> None:
         """Rise in the present cycle, before any sequencer steps."""
         self.value += n
+        if self.clock.observer is not None:
+            self.clock.observer.raised(self, n, origin)
         if stamp is not None:
             self.stamps.append((n, stamp))
         for waiter in self.waiters.values():
@@ -53,9 +56,11 @@ class Semaphore:
         if self.value:
             self.stamps.append((self.value, stamp))
 
-    def take(self, n: int) -> list[Stamp]:
+    def take(self, n: int, origin: Origin) -> list[Stamp]:
         """Fall by n; the stamps of the increments that this used up, oldest first."""
         self.value -= n
+        if self.clock.observer is not None:
+            self.clock.observer.taken(self, n, origin)
         taken: list[Stamp] = []
         while n and self.stamps:
             count, stamp = self.stamps.popleft()
@@ -78,6 +83,7 @@ class Plan:
 class VecTask(Protocol):
     """A vec: `begin` reads operands when the unit takes it up, `finish` writes the result."""
 
+    origin: Origin
     cycles: int
 
     def begin(self, cycle: int) -> None: ...

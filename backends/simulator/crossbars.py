@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nmc.backends.simulator.clock import Clock, Rank, Server, Unit
 from nmc.backends.simulator.result import AdcUse
 from nmc.backends.simulator.timing import Burst, PlanTiming, ReadTiming
+
+if TYPE_CHECKING:
+    from nmc.backends.simulator.observer import Origin
 
 __all__ = ["Adc", "Crossbar", "Mvms", "ReadTask", "Task", "WriteBack", "WriteTask"]
 
@@ -35,6 +38,7 @@ class Task(Protocol):
     @property
     def owner(self) -> Owner: ...
 
+    origin: Origin
     crossbars: tuple[int, ...]
     """All of their latches are needed."""
     exclusive: bool
@@ -49,8 +53,6 @@ class ReadTask(Task, Protocol):
     """An mvm: `begin` samples its input bytes, `finish` stores accumulators and signals."""
 
     timing: PlanTiming
-    number: int
-    """Which of its sequencer's instructions it is: the order in which they were issued."""
 
     def begin(self) -> None: ...
     def sampled(self, read: ReadTiming) -> None: ...
@@ -105,6 +107,10 @@ class Held:
     crossbar: Crossbar
     sample: Sample
 
+    @property
+    def origin(self) -> Origin:
+        return self.sample.flow.task.origin
+
 
 class Adc(Server[Held]):
     """Converts bursts, first come first served; ties by plan priority, then crossbar."""
@@ -157,6 +163,9 @@ class Crossbar(Unit):
         if self.stages[stage] > cycle:
             return
         self.reading = cycle + self.read_cycles
+        observer = self.clock.observer
+        if observer is not None:
+            observer.served(self, latched.flow.task.origin, cycle, self.read_cycles)
         self._sample(latched.flow, latched.read, stage)
         latched.phase += 1
         if latched.phase == latched.flow.task.timing.phases:
@@ -234,6 +243,11 @@ class Mvms(Unit):
         if len(queue.tasks) == 1:
             queue.arrived = max(queue.arrived, cycle + 1)
         self.wake(cycle + 1)
+        self._queued(queue, task, cycle)
+
+    def _queued(self, queue: Queue, task: Task, cycle: int) -> None:
+        if self.clock.observer is not None:
+            self.clock.observer.queued(task.origin, "mvm", len(queue.tasks), cycle)
 
     def step(self, cycle: int) -> None:
         heads = [
@@ -262,11 +276,14 @@ class Mvms(Unit):
         queue.arrived = task.start(self, cycle)
         self.wake(queue.arrived)
         task.owner.wake(cycle)
+        self._queued(queue, task, cycle)
 
     def fill(self, task: ReadTask, cycle: int) -> int:
         """Bring a plan's input bytes into the latches of its crossbars."""
         task.begin()
         full = cycle + task.timing.fill
+        if self.clock.observer is not None:
+            self.clock.observer.served(self, task.origin, cycle, task.timing.fill)
         flow = Flow(task, len(task.timing.reads) * task.timing.phases)
         for read in task.timing.reads:
             self.crossbars[read.crossbar].latch(flow, read, full)
@@ -278,6 +295,8 @@ class Mvms(Unit):
         (crossbar,) = (self.crossbars[index] for index in task.crossbars)
         crossbar.taken = True
         end = cycle + task.cycles
+        if self.clock.observer is not None:
+            self.clock.observer.served(crossbar, task.origin, cycle, task.cycles)
 
         def written() -> None:
             task.finish()
@@ -288,7 +307,7 @@ class Mvms(Unit):
 
     def converted(self, flow: Flow) -> None:
         task = flow.task
-        self.backs[task.owner.index].offer(task, flow.done + self.shift_add, (task.number,))
+        self.backs[task.owner.index].offer(task, flow.done + self.shift_add, (task.origin.number,))
 
 
 class WriteBack(Server[ReadTask]):

@@ -135,7 +135,7 @@ class Machine:
 
     def _link(self, ends: tuple[int, int]) -> Link:
         if ends not in self._links:
-            self._links[ends] = Link(self.clock, self.target.hop_cycles)
+            self._links[ends] = Link(self.clock, ends, self.target.hop_cycles)
         return self._links[ends]
 
     def memory_port(self, core: int) -> MemoryPort:

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from nmc.backends.simulator.clock import Clock, Rank, Server
+
+if TYPE_CHECKING:
+    from nmc.backends.simulator.observer import Origin
 
 __all__ = ["Link", "MemoryPort", "Message", "Port", "Transfer"]
 
@@ -22,6 +26,7 @@ class Message:
     """`entered` is called when the head enters the port, `left` when the tail has left it,
     `arrived` when the tail has crossed the last link."""
 
+    origin: Origin
     order: Order
     flits: int
     route: Sequence[Link]
@@ -54,12 +59,13 @@ class Port(Server[Message]):
 
 
 class Link(Server[Message]):
-    """One direction between two routers."""
+    """One direction between two routers, `ends` from core to core."""
 
-    __slots__ = ("hop",)
+    __slots__ = ("ends", "hop")
 
-    def __init__(self, clock: Clock, hop_cycles: int) -> None:
+    def __init__(self, clock: Clock, ends: tuple[int, int], hop_cycles: int) -> None:
         super().__init__(clock, Rank.LINK)
+        self.ends = ends
         self.hop = hop_cycles
 
     def serve(self, item: Message, cycle: int) -> int:
@@ -76,6 +82,7 @@ class Link(Server[Message]):
 class Transfer:
     """An access to global memory: `begun` when its turn comes, `ended` when it is over."""
 
+    origin: Origin
     cycles: int
     begun: Callable[[], None]
     ended: Callable[[], None]

@@ -18,6 +18,7 @@ from nmc.backends.simulator.timing import ceil_div, flits
 from nmc.ir import program as p
 
 if TYPE_CHECKING:
+    from nmc.backends.simulator.observer import Origin
     from nmc.backends.simulator.sequencer import Sequencer
 
 __all__ = ["send_load", "send_put", "send_signal", "send_store"]
@@ -28,12 +29,18 @@ NO_BYTES: Bytes = np.empty((0, 0), np.uint8)
 def send_signal(sender: Sequencer, signal: p.Signal, cycle: int) -> None:
     semaphore = sender.machine.cores[signal.core].semaphores[signal.sem]
     stamp = sender.trail.release() if sender.trail is not None else None
-    outbound(sender, "noc", cycle, signal.core, 1, None, lambda: semaphore.add(signal.n, stamp))
+    origin = sender.origin
+
+    def arrived() -> None:
+        semaphore.add(signal.n, stamp, origin)
+
+    outbound(sender, "noc", cycle, signal.core, 1, None, arrived)
 
 
 def send_put(sender: Sequencer, move: Move[p.Put], cycle: int) -> None:
     put, core = move.instruction, sender.core
     there = sender.machine.cores[put.core]
+    origin = sender.origin
     reading, writing = sender.fork("put", put.core)
     src, dst = move.src.start(sender.counters), move.dst.start(sender.counters)
     data = NO_BYTES
@@ -46,11 +53,11 @@ def send_put(sender: Sequencer, move: Move[p.Put], cycle: int) -> None:
     def arrived() -> None:
         sender.use.events.sram_bytes_written += move.dst.nbytes
         there.memory.store_bytes(move.dst, dst, data, writing)
-        there.semaphores[put.sem].add(1, writing)
+        there.semaphores[put.sem].add(1, writing, origin)
 
     def left() -> None:
         if put.done is not None:
-            core.semaphores[put.done].add(1, reading)
+            core.semaphores[put.done].add(1, reading, origin)
 
     size = flits(move.src.nbytes, sender.machine.target)
     outbound(sender, "noc", cycle, put.core, size, entered, arrived, left)
@@ -59,6 +66,7 @@ def send_put(sender: Sequencer, move: Move[p.Put], cycle: int) -> None:
 def send_load(sender: Sequencer, move: Move[p.Load], cycle: int) -> None:
     machine, core = sender.machine, sender.core
     port = machine.memory_port(core.index)
+    origin = sender.origin
     reading, writing = sender.fork("load", 0)
     src, dst = move.src.start(sender.counters), move.dst.start(sender.counters)
     semaphore = core.semaphores[move.instruction.sem]
@@ -72,16 +80,17 @@ def send_load(sender: Sequencer, move: Move[p.Load], cycle: int) -> None:
     def arrived() -> None:
         sender.use.events.sram_bytes_written += move.dst.nbytes
         core.memory.store_bytes(move.dst, dst, data, writing)
-        semaphore.add(1, writing)
+        semaphore.add(1, writing, origin)
 
     size = flits(move.src.nbytes, machine.target)
-    serve = transfer(sender, move.src.nbytes, begun, lambda: inbound(sender, size, arrived))
+    serve = transfer(sender, move.src.nbytes, begun, lambda: inbound(sender, origin, size, arrived))
     outbound(sender, "dma", cycle, port.core, 1, None, serve)
 
 
 def send_store(sender: Sequencer, move: Move[p.Store], cycle: int) -> None:
     machine, core = sender.machine, sender.core
     port = machine.memory_port(core.index)
+    origin = sender.origin
     reading, writing = sender.fork("store", 0)
     src, dst = move.src.start(sender.counters), move.dst.start(sender.counters)
     semaphore = core.semaphores[move.instruction.sem]
@@ -96,7 +105,7 @@ def send_store(sender: Sequencer, move: Move[p.Store], cycle: int) -> None:
         sender.use.events.global_bytes_written += move.dst.nbytes
         machine.memory.store_bytes(move.dst, dst, data, writing)
         machine.stored(move.dst, dst)
-        inbound(sender, 1, lambda: semaphore.add(1, writing))
+        inbound(sender, origin, 1, lambda: semaphore.add(1, writing, origin))
 
     serve = transfer(sender, move.dst.nbytes, nothing, ended)
     outbound(
@@ -119,27 +128,28 @@ def outbound(
     left: Callable[[], None] | None = None,
 ) -> None:
     """A message from the sender's core, which reaches the port one cycle after it was issued."""
-    machine, core = sender.machine, sender.core
+    machine, core, origin = sender.machine, sender.core, sender.origin
     route = machine.route(core.index, to)
 
     def enter(now: int) -> None:
-        sender.dequeued(unit, now)
+        sender.dequeued(unit, origin, now)
         if entered is not None:
             entered()
 
     account(sender, size, len(route))
     order = (core.index, 0, sender.index)
-    core.port.offer(Message(order, size, route, enter, arrived, left), cycle + 1, order)
+    message = Message(origin, order, size, route, enter, arrived, left)
+    core.port.offer(message, cycle + 1, order)
 
 
-def inbound(sender: Sequencer, size: int, arrived: Callable[[], None]) -> None:
+def inbound(sender: Sequencer, origin: Origin, size: int, arrived: Callable[[], None]) -> None:
     """A message from the memory port to the sender's core, ready to leave in this cycle."""
     machine, core = sender.machine, sender.core
     port = machine.memory_port(core.index)
     route = machine.route(port.core, core.index)
     account(sender, size, len(route))
     order = (port.core, 1, sender.index)
-    message = Message(order, size, route, lambda _: None, arrived)
+    message = Message(origin, order, size, route, lambda _: None, arrived)
     port.out.offer(message, machine.clock.cycle, (core.index, sender.index))
 
 
@@ -150,7 +160,7 @@ def transfer(
     machine, core = sender.machine, sender.core
     cycles = ceil_div(nbytes, machine.target.global_memory.bytes_per_cycle)
     port = machine.memory_port(core.index)
-    item = Transfer(cycles, begun, ended)
+    item = Transfer(sender.origin, cycles, begun, ended)
     return lambda: port.offer(item, machine.clock.cycle, (core.index, sender.index))
 
 

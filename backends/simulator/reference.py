@@ -23,12 +23,16 @@ def run_reference(
     max_cycles: int,
     progress: Callable[[int], None] | None,
     detect_races: bool,
+    attach: Callable[[Machine], None] | None = None,
 ) -> Result:
+    """`attach` is given the machine before launch, so as to watch it or to pause it."""
     samples = sample_count(program, inputs)
     machine = Machine(program, target, -(-samples // inflight), inflight)
     fill_frames(machine.memory, program, inputs, inflight)
     if detect_races:
         machine.watch_races()
+    if attach is not None:
+        attach(machine)
     machine.run(max_cycles, progress)
     cycles = tuple(machine.outputs.cycles)
     if not program.outputs:

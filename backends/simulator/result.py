@@ -98,10 +98,13 @@ class Race:
     first: str
     second: str
 
-    def __str__(self) -> str:
+    @property
+    def span(self) -> str:
         place = "global memory" if self.core is None else f"sram of core {self.core}"
-        span = f"bytes {self.address}..{self.address + self.nbytes - 1} of {place}"
-        return f"{self.kind}, {span}: {self.second}" + (
+        return f"bytes {self.address}..{self.address + self.nbytes - 1} of {place}"
+
+    def __str__(self) -> str:
+        return f"{self.kind}, {self.span}: {self.second}" + (
             f"; before: {self.first}" * bool(self.first)
         )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nmc.backends.simulator.clock import Rank, Unit
 from nmc.backends.simulator.messages import send_load, send_put, send_signal, send_store
+from nmc.backends.simulator.observer import Origin
 from nmc.backends.simulator.operations import Move, Operation, VecOperation, prepare
 from nmc.backends.simulator.result import SequencerUse
 from nmc.backends.simulator.tasks import CellTask, MvmTask, VecTask
@@ -80,14 +81,20 @@ class Sequencer(Unit):
             p.ProgramCells: self._cells,
             p.Halt: self._halt,
         }
+        self._follow_loops()
         self.wake(0)
+
+    @property
+    def origin(self) -> Origin:
+        """The instruction at pc, about to be carried out."""
+        return Origin(self.core.index, self.index, self.pc, self.use.issued)
 
     # Stepping
 
     def step(self, cycle: int) -> None:
         if self.halted or self.asked or cycle < self.due:
             return
-        operation = self._fetch()
+        operation = self.operations[self.pc]
         if self._handlers[type(operation.instruction)](operation, cycle):
             self._issued(cycle, 1)
 
@@ -99,10 +106,13 @@ class Sequencer(Unit):
         self._issued(cycle, cycles)
 
     def _issued(self, cycle: int, cycles: int) -> None:
+        if self.clock.observer is not None:
+            self.clock.observer.served(self, self.origin, cycle, cycles)
         self.use.issued += 1
-        self.pc += 1
         self.due = cycle + cycles
         if not self.halted:
+            self.pc += 1
+            self._follow_loops()
             self.wake(self.due)
 
     def fork(self, unit: str, target: int | str) -> tuple[Stamp | None, Stamp | None]:
@@ -113,12 +123,13 @@ class Sequencer(Unit):
         """The instruction at pc issues in this cycle, and could not before for this cause."""
         if cycle > self.due:
             self.use.stalls[cause] += cycle - self.due
+            if self.clock.observer is not None:
+                self.clock.observer.stalled(self.origin, cause, self.due, cycle)
 
-    def _fetch(self) -> Operation[p.Instruction]:
-        """The next instruction, loops followed: they take no time."""
+    def _follow_loops(self) -> None:
+        """Go on to the next instruction that takes time: loops take none."""
         while True:
-            operation = self.operations[self.pc]
-            match operation.instruction:
+            match self.operations[self.pc].instruction:
                 case p.Loop(count=count):
                     turns = self.machine.inflight if count == p.INPUTS else count
                     self._turns.append(Turns(self.pc + 1, turns - 1))
@@ -127,7 +138,7 @@ class Sequencer(Unit):
                 case p.End():
                     self._turn()
                 case _:
-                    return operation
+                    return
 
     def _turn(self) -> None:
         turns = self._turns[-1]
@@ -157,7 +168,7 @@ class Sequencer(Unit):
             semaphore.waiters[self.index] = self
             return False
         semaphore.waiters.pop(self.index, None)
-        stamps = semaphore.take(wait.n)
+        stamps = semaphore.take(wait.n, self.origin)
         if self.trail is not None:
             self.trail.acquire(stamps)
         self.stalled(cycle, f"wait sem {wait.sem}")
@@ -169,7 +180,8 @@ class Sequencer(Unit):
             return self._send("noc", cycle, lambda: send_signal(self, signal, cycle))
         semaphore = self.core.semaphores[signal.sem]
         stamp = self.trail.release() if self.trail is not None else None
-        self.machine.clock.at(cycle + 1, lambda: semaphore.add(signal.n, stamp))
+        origin = self.origin
+        self.clock.at(cycle + 1, lambda: semaphore.add(signal.n, stamp, origin))
         return True
 
     def _put(self, operation: Move[p.Put], cycle: int) -> bool:
@@ -185,14 +197,19 @@ class Sequencer(Unit):
         if self.queued[unit] >= self.machine.target.core.queue_depth:
             return False
         self.stalled(cycle, f"queue-full {unit}")
-        self.queued[unit] += 1
+        self._queue(unit, 1, self.origin, cycle)
         send()
         return True
 
-    def dequeued(self, unit: str, cycle: int) -> None:
+    def dequeued(self, unit: str, origin: Origin, cycle: int) -> None:
         """A message of this sequencer has entered the port."""
-        self.queued[unit] -= 1
+        self._queue(unit, -1, origin, cycle)
         self.wake(cycle)
+
+    def _queue(self, unit: str, change: int, origin: Origin, cycle: int) -> None:
+        self.queued[unit] += change
+        if self.clock.observer is not None:
+            self.clock.observer.queued(origin, unit, self.queued[unit], cycle)
 
     def _mvm(self, operation: Move[p.Mvm], cycle: int) -> bool:
         return self._push(lambda: MvmTask(self, operation), cycle)

@@ -24,11 +24,12 @@ __all__ = ["CellTask", "MvmTask", "VecTask"]
 class VecTask:
     """A vec: reads its operands when the vector unit takes it up, and writes when it is done."""
 
-    __slots__ = ("cycles", "operation", "owner", "result", "stamp", "start")
+    __slots__ = ("cycles", "operation", "origin", "owner", "result", "stamp", "start")
 
     def __init__(self, owner: Sequencer, operation: VecOperation) -> None:
         self.owner = owner
         self.operation = operation
+        self.origin = owner.origin
         self.cycles = operation.cycles
         self.start = operation.dst.start(owner.counters)
         self.stamp = owner.trail.step(owner.pc) if owner.trail is not None else None
@@ -66,9 +67,8 @@ class MvmTask:
         "dst",
         "dst_start",
         "exclusive",
-        "number",
+        "origin",
         "owner",
-        "pc",
         "plan",
         "result",
         "semaphore",
@@ -81,9 +81,8 @@ class MvmTask:
     def __init__(self, owner: Sequencer, operation: Move[p.Mvm]) -> None:
         mvm = operation.instruction
         self.owner = owner
-        self.pc = owner.pc
+        self.origin = owner.origin
         self.core = owner.core
-        self.number = owner.use.issued
         self.plan = owner.core.plans[mvm.plan]
         self.timing = self.plan.timing
         self.crossbars = tuple(read.crossbar for read in self.timing.reads)
@@ -104,7 +103,7 @@ class MvmTask:
         x = memory.load(self.src, self.src_start, self.stamps[0])
         missing = self.core.cells.missing(self.plan.tiles)
         if missing:
-            where = self.owner.where(self.pc)
+            where = self.owner.where(self.origin.pc)
             message = f"tile {missing[0]} is read before its cells are written: {where}"
             raise NmcError(error("bad-program", message))
         self.result = self.plan.kernel(x.reshape(memory.lanes, -1))
@@ -122,7 +121,7 @@ class MvmTask:
         self.owner.use.events.sram_bytes_written += self.dst.nbytes
         stamp = self.stamps[1]
         self.core.memory.store(self.dst, self.dst_start, self.result, stamp)
-        self.semaphore.add(1, stamp)
+        self.semaphore.add(1, stamp, self.origin)
 
 
 class CellTask:
@@ -133,6 +132,7 @@ class CellTask:
         "crossbars",
         "cycles",
         "exclusive",
+        "origin",
         "owner",
         "semaphore",
         "stamps",
@@ -145,6 +145,7 @@ class CellTask:
         machine = owner.machine
         image = machine.program.tiles[instruction.tile]
         self.owner = owner
+        self.origin = owner.origin
         self.core = owner.core
         self.tile = instruction.tile
         self.crossbars: tuple[int, ...] = (image.crossbar,)
@@ -163,4 +164,4 @@ class CellTask:
     def finish(self) -> None:
         self.owner.use.events.cells_written += self.written
         self.core.cells.write(self.tile)
-        self.semaphore.add(1, self.stamps[1])
+        self.semaphore.add(1, self.stamps[1], self.origin)

@@ -90,10 +90,11 @@ def guarded(action: Callable[[], Any], session: Session) -> int:
     except (KeyboardInterrupt, click.Abort):
         session.say("interrupted")
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has enough of it; Python must not try to flush it at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.OK
+    except SystemExit as leaving:
+        # click leaves so when whoever reads our output has enough of it, which is no failure.
+        if isinstance(leaving.__context__, BrokenPipeError):
+            return Exit.OK
+        raise
     except Exception as bug:
         return crashed(session, bug)
 

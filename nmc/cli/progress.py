@@ -66,6 +66,13 @@ class Progress:
         elif self.shown and self.session.verbosity > 0:
             self.session.say(f"{text} ...")
 
+    def line(self, text: str) -> None:
+        """A line that stays, above the live one."""
+        if self.status:
+            self.status.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            self.session.say(text)
+
     def starts(self, index: int, total: int, step: Pass) -> None:
         self.position = (index + 1, total)
         self.announce(f"[{index + 1}/{total}] {step.name}")
@@ -78,7 +85,7 @@ class Progress:
             return
         index, total = self.position
         line = f"[{index:>2}/{total}] {step.name:<22} {size_of(design):<32} {seconds(wall_s)}"
-        self.session.say(line.rstrip())
+        self.line(line.rstrip())
 
     def cycles(self, now: int) -> None:
         """The simulation has come to this cycle."""

@@ -124,7 +124,6 @@ def beside(line: str, remark: str) -> list[str]:
     return [*wrap(line, 80, indent=4), f"{remark:>{max(80, len(remark))}}"]
 
 
-
 def value_text(value: object) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(value_text(item) for item in value) + "]"

@@ -123,7 +123,11 @@ def activated(call: Call, x: Value, name: str, given: Array) -> Value:
     }
     if name not in makers:
         raise Declined(f"its activation is {name or 'not named'}")
-    return call.emit(makers[name](*numbers), x)
+    try:
+        op = makers[name](*numbers)
+    except TypeError:
+        raise Declined(f"its activation {name} has {len(numbers)} parameters") from None
+    return call.emit(op, x)
 
 
 def fused_matmul(call: Call) -> Value:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nmc.frontend.call import Call, Declined, Rule
+from nmc.frontend.call import Call, Declined, Refused, Rule
 from nmc.frontend.windows import transposed_window, window
 from nmc.ir import ops
 from nmc.ir.graph import Value
@@ -13,7 +13,11 @@ __all__ = ["MATRIX_RULES", "conv_op", "multiplied", "scaled"]
 
 
 def conv_op(call: Call, weights: Value) -> ops.Conv:
-    w = window(call, weights.type.shape[2:])
+    kernel = weights.type.shape[2:]
+    if call.integers("kernel_shape", kernel) != kernel:
+        text = f"its kernel_shape {call.integers('kernel_shape')} is not that of {weights.type}"
+        raise Refused(text, "export the model again")
+    w = window(call, kernel)
     return ops.Conv(w.strides, w.pads, w.dilations, call.integer("group", 1))
 
 

@@ -22,8 +22,10 @@ def floats(call: Call) -> Value:
 def affine(call: Call, outputs: int, intercepts: str, finish: bool) -> Value:
     """x @ coefficients.T + intercepts."""
     x = floats(call)
-    weights = call.numbers("coefficients").reshape(outputs, -1).T
-    b = call.constant_value("coefficients", weights)
+    weights = call.numbers("coefficients")
+    if outputs < 1 or weights.size != outputs * call.shape[1]:
+        raise Declined(f"it has {weights.size} coefficients for {outputs} outputs")
+    b = call.constant_value("coefficients", weights.reshape(outputs, -1).T)
     offset = call.numbers(intercepts)
     c = call.constant_value("intercepts", offset) if offset.any() else None
     if finish:

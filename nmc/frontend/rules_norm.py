@@ -37,8 +37,9 @@ def layer_norm(call: Call) -> Value:
 
 def group_norm(call: Call) -> Value:
     """Instances of whole groups of channels; scale and shift were one per group until opset 21."""
-    groups, (n, c, *places) = call.integer("num_groups"), call.shape
-    if groups < 1 or c % groups:
+    groups = call.integer("num_groups")
+    n, c, *places = call.shape if call.rank > 1 else (1, 1)
+    if groups < 1 or c % groups or call.rank < 3:
         raise Declined(f"its {groups} groups do not divide {c} channels")
     grouped = call.step(ops.Reshape((n, groups, c // groups * math.prod(places))), call.x)
     one = call.constant_value("one", np.ones(groups, np.float32))

@@ -44,7 +44,10 @@ def scaling(call: Call, scale: int, zero_point: int) -> Scaling:
         raise Declined("its scale is not positive")
     zeros = np.zeros(flat.size, np.int64)
     if call.optional(zero_point) is not None:
-        zeros = np.broadcast_to(call.constant(zero_point, "zero point").reshape(-1), flat.shape)
+        given = call.constant(zero_point, "zero point").reshape(-1)
+        if given.size not in {1, flat.size}:
+            raise Declined(f"it has {given.size} zero points for {flat.size} scales")
+        zeros = np.broadcast_to(given, flat.shape)
     return Scaling(flat, zeros)
 
 
@@ -122,7 +125,10 @@ def unpacked(call: Call, data: Array) -> Array:
     if scale.size > 1:
         axis = call.axis(1)
         scale, zero = (along(a, data.shape, axis, block) for a in (scale, zero))
-    return (data.astype(np.float32) - zero) * scale
+    try:
+        return np.asarray((data.astype(np.float32) - zero) * scale)
+    except ValueError:
+        raise Declined(f"its {scale.size} scales do not fit {list(data.shape)}") from None
 
 
 def along(parameter: Array, shape: tuple[int, ...], axis: int, block: int) -> Array:

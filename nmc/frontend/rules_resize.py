@@ -47,11 +47,15 @@ def targets(call: Call) -> tuple[list[int], list[float]]:
         raise Declined("it keeps the aspect ratio")
     axes = [call.front(a, call.rank) for a in call.integers("axes") or range(call.rank)]
     sizes, factors = list(call.shape), [1.0] * call.rank
-    if call.version >= 11 and call.optional(3) is not None:
-        for axis, size in zip(axes, call.sizes(3, "sizes"), strict=True):
-            sizes[axis], factors[axis] = size, size / call.shape[axis]
+    by_sizes = call.version >= 11 and call.optional(3) is not None
+    given = call.sizes(3, "sizes") if by_sizes else scales_of(call)
+    if len(given) != len({*axes}) or 0 in call.shape:
+        raise Declined(f"it has {len(given)} factors for {len(axes)} axes")
+    if by_sizes:
+        for axis, size in zip(axes, given, strict=True):
+            sizes[axis], factors[axis] = int(size), int(size) / call.shape[axis]
     else:
-        for axis, factor in zip(axes, scales_of(call), strict=True):
+        for axis, factor in zip(axes, given, strict=True):
             sizes[axis], factors[axis] = int(np.floor(call.shape[axis] * factor)), float(factor)
     if max(sizes, default=1) > MAX_SIZE or min(sizes, default=1) < 1:
         raise Declined(f"its result has sizes {sizes}")
@@ -59,6 +63,13 @@ def targets(call: Call) -> tuple[list[int], list[float]]:
 
 
 def scales_of(call: Call) -> Array:
+    scales = given_scales(call)
+    if not (np.isfinite(scales).all() and (scales > 0).all()):
+        raise Declined(f"its scales are {scales.tolist()}")
+    return scales
+
+
+def given_scales(call: Call) -> Array:
     if call.has("scales"):
         return call.numbers("scales")
     return call.constant(1 if call.version < 11 or len(call.inputs) == 2 else 2, "scales").reshape(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nmc.frontend.call import Call, Declined, Rule
+from nmc.frontend.call import Call, Declined, Refused, Rule
 from nmc.ir import ops
 from nmc.ir.graph import Value
 
@@ -65,6 +65,8 @@ def squeeze(call: Call) -> Value:
 def unsqueeze(call: Call) -> Value:
     count = len(call.integers("axes") or ()) or call.operand(1).type.elements
     axes = axes_of(call, 1, call.rank + count) or ()
+    if len({*axes}) != count:
+        raise Declined(f"its axes {list(axes)} name one twice")
     rest = iter(call.shape)
     return shaped(call, [1 if i in axes else next(rest) for i in range(call.rank + count)])
 
@@ -85,7 +87,8 @@ def expand(call: Call) -> Value:
 
 def tile(call: Call) -> Value:
     repeats = call.sizes(1, "repeats")
-    if len(repeats) != call.rank or max(repeats, default=0) > MAX_COPIES or 0 in repeats:
+    good = all(1 <= count <= MAX_COPIES for count in repeats)
+    if len(repeats) != call.rank or not good:
         raise Declined(f"its repeats are {list(repeats)}")
     todo = [axis for axis, count in enumerate(repeats) if count > 1]
     result = call.x
@@ -132,8 +135,8 @@ def slice_(call: Call) -> Value:
     axes = tuple(range(len(starts))) if axes is None else axes
     axes = tuple(call.front(axis, call.rank) for axis in axes)
     steps = steps or (1,) * len(starts)
-    if 0 in steps:
-        raise Declined("its step is 0")
+    if 0 in steps or not len(starts) == len(ends) == len({*axes}) == len(steps):
+        raise Declined("its bounds contradict each other")
     # Python resolves bounds as ONNX does: clamped, and -1 for "past the first element".
     runs = [
         slice(*bounds).indices(call.shape[axis])
@@ -161,6 +164,8 @@ def pad(call: Call) -> Value:
     axes = tuple(range(call.rank))
     if call.optional(3) is not None:
         axes = tuple(call.front(axis, call.rank) for axis in call.sizes(3, "list of axes"))
+    if len(pads) != 2 * len(axes):
+        raise Declined(f"it has {len(pads)} pads for {len(axes)} axes")
     full = [0] * (2 * call.rank)
     for place, axis in enumerate(axes):
         full[axis], full[call.rank + axis] = pads[place], pads[len(axes) + place]
@@ -171,10 +176,12 @@ def pad(call: Call) -> Value:
 
 def gather(call: Call) -> Value:
     axis, indices = call.axis(0), call.operand(1)
-    if indices.data is not None and (indices.data < 0).any():
+    if indices.data is not None:
         size = call.shape[axis]
+        if ((indices.data < -size) | (indices.data >= size)).any():
+            raise Refused(f"it takes a place that is none of {size}", "export the model again")
         positive = np.where(indices.data < 0, indices.data + size, indices.data)
-        indices = call.constant_value("indices", positive)
+        indices = call.derived(indices, "positive", positive)
     return call.emit(ops.Gather(axis), call.x, indices)
 
 
@@ -197,8 +204,8 @@ def space_to_depth(call: Call) -> Value:
     block, mode = call.integer("blocksize"), call.text("mode", "DCR") or "DCR"
     if mode == "DCR":
         return call.emit(ops.SpaceToDepth(block), call.x)
-    if mode != "CRD" or call.rank != 4:
-        raise Declined(f"its mode is {mode}")
+    if mode != "CRD" or call.rank != 4 or block < 1:
+        raise Declined(f"its mode is {mode}, its block {block}")
     n, c, h, w = call.shape
     split = call.step(ops.Reshape((n, c, h // block, block, w // block, block)), call.x)
     turned = call.step(ops.Transpose((0, 1, 3, 5, 2, 4)), split)

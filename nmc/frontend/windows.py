@@ -35,7 +35,7 @@ def window(call: Call, kernel: Sequence[int]) -> Window:
     if len(kernel) != rank:
         raise Declined(f"its kernel has {len(kernel)} axes, its input {rank}")
     strides, dilations = per_axis(call, "strides", rank), per_axis(call, "dilations", rank)
-    mode = call.text("auto_pad", "NOTSET") or "NOTSET"
+    mode = pad_mode(call)
     if mode == "NOTSET":
         pads = call.integers("pads") or (0,) * (2 * rank)
         return Window(kernel, strides, pads, dilations)
@@ -46,6 +46,13 @@ def window(call: Call, kernel: Sequence[int]) -> Window:
         for n, k, s, d in zip(sizes, kernel, strides, dilations, strict=True)
     ]
     return Window(kernel, strides, split_pads(totals, mode == "SAME_UPPER"), dilations, True)
+
+
+def pad_mode(call: Call) -> str:
+    mode = call.text("auto_pad", "NOTSET") or "NOTSET"
+    if mode not in {"NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"}:
+        raise Declined(f"its auto_pad is {mode}")
+    return mode
 
 
 def per_axis(call: Call, name: str, rank: int) -> Ints:
@@ -68,8 +75,10 @@ def transposed_window(call: Call, kernel: Sequence[int]) -> tuple[Window, Ints]:
     rank = len(sizes)
     strides, dilations = per_axis(call, "strides", rank), per_axis(call, "dilations", rank)
     extra = call.integers("output_padding") or (0,) * rank
-    mode = call.text("auto_pad", "NOTSET") or "NOTSET"
+    mode = pad_mode(call)
     shape = call.integers("output_shape")
+    if not len(kernel) == len(extra) == rank <= len(shape or extra):
+        raise Declined(f"its attributes are not for {rank} spatial axes")
     if shape is None and mode in {"NOTSET", "VALID"}:
         pads = call.integers("pads") if mode == "NOTSET" else None
         return Window(tuple(kernel), strides, pads or (0,) * (2 * rank), dilations), extra

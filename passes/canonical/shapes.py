@@ -263,6 +263,22 @@ def concat_of_concat(graph: Graph, node: Node) -> bool:
     return bool(absorbed) and become(graph, node, node.op, flat, absorbed)
 
 
+def gather_of_run(graph: Graph, node: Node) -> bool:
+    """Gathering evenly spaced places, such as the last step of a sequence, is a slice."""
+    op, indices = node.op, node.operand(1)
+    if not isinstance(op, ops.Gather) or not indices.is_constant or not indices.array.size:
+        return False
+    size = node.x.type.shape[op.axis]
+    places = indices.array.reshape(-1).astype(np.int64)
+    places = np.where(places < 0, places + size, places)
+    stride = int(places[1] - places[0]) if len(places) > 1 else 1
+    if stride < 1 or (np.diff(places) != stride).any():
+        return False
+    cut = ops.Slice((int(places[0]),), (int(places[-1]) + 1,), (op.axis,), (stride,))
+    sliced = step(graph, node, cut, [node.x])
+    return become(graph, node, ops.Reshape(node.output.type.shape), [sliced])
+
+
 # Quantisation
 
 
@@ -288,6 +304,7 @@ SHAPES: dict[type[ops.Op], tuple[Rewrite, ...]] = {
     ops.Transpose: (still_transpose, of_stored_constant, transpose_of_transpose),
     ops.Expand: (unchanged,),
     ops.Resize: (unchanged,),
+    ops.Gather: (gather_of_run,),
     ops.Slice: (whole_slice, slice_of_slice, slice_of_concat),
     ops.Concat: (concat_of_one, concat_of_slices, concat_of_concat, transposed_operands),
     ops.Quantize: (quantize_of_dequantize, past_elementwise),

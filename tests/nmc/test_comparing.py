@@ -29,7 +29,8 @@ def test_stored_integers_count_in_steps() -> None:
     quant = Quant(0.5, 10)
     got, wanted = np.array([10, 12, 9], np.uint8), np.array([10, 10, 10], np.uint8)
     compared = compare("y", got, wanted, quant)
-    assert (compared.max_quanta, compared.quanta_equal) == (2, pytest.approx(1 / 3))
+    assert compared.max_quanta == 2
+    assert compared.quanta_equal == pytest.approx(1 / 3)
     assert compared.max_abs_error == 1.0
 
 

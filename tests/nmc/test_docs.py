@@ -13,6 +13,9 @@ from click.testing import CliRunner
 
 from nmc.cli.app import COMMANDS, app
 from nmc.ir.diagnostics import CODES
+from nmc.ir.graph_text import parse_graph
+from nmc.ir.ops import OPS
+from nmc.ir.verify import verify_graph
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -78,3 +81,19 @@ def test_the_index_of_diagnostics_is_complete() -> None:
 def test_the_manual_has_every_command() -> None:
     text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     assert [name for name in COMMANDS if f"| `{name}" not in text] == []
+
+
+def test_the_manual_has_every_operation() -> None:
+    text = (ROOT / "docs" / "graph.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `([a-z_]+)` \|", text, re.MULTILINE) == [op.name for op in OPS]
+
+
+def test_the_graph_of_the_manual_is_one() -> None:
+    (text,) = blocks("docs/graph.md", "text")
+    assert verify_graph(parse_graph(text)) == []
+
+
+def test_pages_that_explanations_name_exist() -> None:
+    for page in (ROOT / "nmc" / "explain").glob("*.md"):
+        for name in re.findall(r"docs/[a-z/0-9.-]+\.(?:md|json)", page.read_text(encoding="utf-8")):
+            assert (ROOT / name).exists(), f"{page.name} names {name}"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nmc.ir.diagnostics import NmcError
+from nmc.ir.graph import Array
 from nmc.output import atomic, save_npz, write_text
 
 
@@ -38,7 +39,11 @@ def test_the_system_says_why_it_refuses(tmp_path: Path) -> None:
 
 
 def test_arrays_of_any_name_and_the_same_bytes(tmp_path: Path) -> None:
-    arrays = {"file": np.arange(3), "a/b:0": np.float32([[1.5]]), "empty": np.zeros((0, 2))}
+    arrays: dict[str, Array] = {
+        "file": np.arange(3),
+        "a/b:0": np.array([[1.5]], np.float32),
+        "empty": np.zeros((0, 2)),
+    }
     for name in ("a.npz", "b.npz"):
         with atomic(tmp_path / name) as stream:
             save_npz(stream, arrays)

@@ -300,6 +300,12 @@ CASES: dict[str, tuple[Build, str]] = {
         ),
         "slice",
     ),
+    "the last row alone": (lambda n: n(ops.Gather(2), n.x, np.array(-1)), "slice reshape"),
+    "every other pixel": (lambda n: n(ops.Gather(3), n.x, np.array([1, 3, 5])), "slice"),
+    "pixels in another order stay": (
+        lambda n: n(ops.Gather(3), n.x, np.array([3, 1, 5])),
+        "gather",
+    ),
     "pieces put together": (
         lambda n: n(ops.Relu(), n(ops.Concat(1), *(n(piece, n.x) for piece in PIECES))),
         "relu",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -442,3 +444,13 @@ def test_demo_prints_commands_that_work(
     assert len(commands) == 4
     for command in commands:
         assert nmc(*shlex.split(command)).exit_code == 0, command
+
+
+def test_a_reader_that_has_enough_is_no_failure() -> None:
+    command = [sys.executable, "-m", "nmc", "targets", "show"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 0

@@ -25,6 +25,7 @@ from tests.nmc.frontend.models import (
     opaque_ops,
     ort_outputs,
     our_outputs,
+    problem,
     single,
 )
 
@@ -72,6 +73,18 @@ def test_conv_in_groups_with_dilation() -> None:
     agree(
         single("Conv", x, {"w": noise(6, 2, 3, 2)}, group=2, dilations=[2, 3], pads=[1, 2, 0, 1]), x
     )
+
+
+def test_conv_whose_kernel_is_not_that_of_its_weights() -> None:
+    proto = single("Conv", {"x": noise(1, 2, 5, 5)}, {"w": noise(1, 2, 3, 3)}, kernel_shape=[3, 5])
+    assert "kernel_shape (3, 5)" in problem(proto).message
+
+
+@pytest.mark.parametrize("indices", [3, -4])
+def test_gather_beyond_the_end(indices: int) -> None:
+    found = problem(single("Gather", {"x": noise(3, 2)}, {"i": i64(indices)}))
+    assert found.code == "unsupported-operator"
+    assert "none of 3" in found.message
 
 
 @pytest.mark.parametrize(
