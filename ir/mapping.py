@@ -144,8 +144,10 @@ class Kind(StrEnum):
     """Each row and pixel repeated."""
     BLOCKS = "blocks"
     """Channels unfolded into blocks of pixels (depth to space)."""
+    REORDER = "reorder"
+    """The same rows with channels in another order."""
     RELAYOUT = "relayout"
-    """The same elements in another physical order."""
+    """The same elements in another physical order, across rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +202,7 @@ class Stage:
     - CROP: `starts` and `steps` of rows, pixels, channels.
     - MATRIX, ROWS: `pixels`, how many pixels of a row are accumulated and worked on at a time.
     - RELAYOUT: `placing`, digits (size, destination stride in elements) of the operand's places
-      in their physical order.
+      in their physical order; REORDER: the same of its channels within a pixel.
     """
 
     name: str

@@ -6,7 +6,7 @@ addresses, and `codegen`, which uses them by role.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -44,17 +44,20 @@ class CoreOutputs:
     """Where they begin within a pixel of the core's accumulator row."""
 
 
-def core_outputs(stage: Stage, tiles: list[Tile], core: int) -> list[CoreOutputs]:
-    """The read plans of a stage on a core: one per block, covering its tiles' columns."""
-    result: list[CoreOutputs] = []
-    at = 0
-    for block in range(len(stage.blocks)):
-        mine = [t for t in tiles if t.core == core and t.block == block]
-        if mine:
-            first = min(t.output0 for t in mine)
-            width = max(t.output0 + t.outputs for t in mine) - first
-            result.append(CoreOutputs(block, first, width, at))
-            at += width
+def core_outputs(stage: Stage, tiles: Iterable[Tile]) -> dict[int, list[CoreOutputs]]:
+    """The read plans of a stage on each core: one per block, covering its tiles' columns."""
+    spans: dict[tuple[int, int], tuple[int, int]] = {}
+    for tile in tiles:
+        first, stop = spans.get((tile.core, tile.block), (tile.output0, 0))
+        spans[tile.core, tile.block] = (
+            min(first, tile.output0),
+            max(stop, tile.output0 + tile.outputs),
+        )
+    result: dict[int, list[CoreOutputs]] = {core: [] for core in stage.cores}
+    for (core, block), (first, stop) in sorted(spans.items()):
+        mine = result[core]
+        at = mine[-1].at + mine[-1].outputs if mine else 0
+        mine.append(CoreOutputs(block, first, stop - first, at))
     return result
 
 
@@ -104,19 +107,24 @@ def _varies(data: Array, axis: int) -> bool:
 
 
 def stage_memory(
-    mapping: Mapping, stage: Stage, tiles: list[Tile], nodes: dict[str, Node], core: int
+    mapping: Mapping, stage: Stage, tiles: Iterable[Tile], nodes: dict[str, Node]
+) -> dict[int, list[tuple[str, int]]]:
+    """(role, bytes) of everything the stage keeps on each of its cores."""
+    needs: dict[int, list[tuple[str, int]]] = {core: [] for core in stage.cores}
+    if stage.kind is Kind.MATRIX:
+        for core, plans in core_outputs(stage, tiles).items():
+            size = 2 * stage.pixels * 4 * sum(p.outputs for p in plans)
+            needs[core].append(("acc", size))
+            if core != stage.home:
+                needs[stage.home].append((f"part{core}", size))
+    needs[stage.home] += _home_memory(mapping, stage, nodes)
+    return needs
+
+
+def _home_memory(
+    mapping: Mapping, stage: Stage, nodes: dict[str, Node]
 ) -> Iterator[tuple[str, int]]:
-    """(role, bytes) of everything the stage keeps on a core."""
     stream = mapping.streams[stage.output]
-    for other in stage.cores if stage.kind is Kind.MATRIX else ():
-        width = sum(p.outputs for p in core_outputs(stage, tiles, other))
-        bytes_ = 2 * stage.pixels * width * 4
-        if other == core:
-            yield "acc", bytes_
-        elif core == stage.home:
-            yield f"part{other}", bytes_
-    if core != stage.home:
-        return
     yield "out", _out_bytes(mapping, stage)
     if stage.kind is Kind.MATRIX:
         yield "records", stream.chans * RECORD_BYTES

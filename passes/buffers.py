@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from nmc.ir.design import Design
 from nmc.ir.diagnostics import Report, error
 from nmc.ir.graph import Node
-from nmc.ir.mapping import Buffer, Mapping, Ring, Stage, Tile
+from nmc.ir.mapping import Buffer, Mapping, Ring, Stage
 from nmc.ir.matrices import nodes_by_result
 from nmc.ir.stage_memory import ring_operands, ring_row_bytes, stage_memory
 from nmc.ir.token_game import ring_depths
@@ -35,8 +35,7 @@ class Buffers(Pass):
         mapping = mapping_of(design)
         layout = _Layout(mapping, nodes_by_result(design.graph), ring_depths(mapping))
         for index, stage in enumerate(mapping.stages):
-            for core in stage.cores:
-                layout.add(index, stage, core)
+            layout.add(index, stage)
         limit = design.target.core.sram_kib * 1024
         for (_, core), used in sorted(layout.used.items()):
             if used > limit:
@@ -60,21 +59,24 @@ class _Layout:
     buffers: list[Buffer] = field(default_factory=list[Buffer])
     used: dict[tuple[int, int], int] = field(default_factory=dict[tuple[int, int], int])
 
-    def add(self, index: int, stage: Stage, core: int) -> None:
-        for number in ring_operands(stage, core):
-            operand = stage.operands[number]
-            row = ring_row_bytes(self.mapping, operand)
-            depth = self.depths[index, number]
-            producer = self.mapping.streams[operand.stream].producer
-            feeder = core if producer < 0 else self.mapping.stages[producer].home
-            address = self.take(stage.step, core, row * depth)
-            self.rings.append(Ring(index, number, core, feeder, depth, row, address))
-        tiles = self.tiles(index)
-        for role, size in stage_memory(self.mapping, stage, tiles, self.nodes, core):
-            self.buffers.append(Buffer(index, core, role, self.take(stage.step, core, size), size))
+    def add(self, index: int, stage: Stage) -> None:
+        tiles = [t for _, t in self.mapping.tiles_of(index)]
+        needs = stage_memory(self.mapping, stage, tiles, self.nodes)
+        for core in stage.cores:
+            for number in ring_operands(stage, core):
+                self.rings.append(self.ring(index, stage, number, core))
+            for role, size in needs[core]:
+                address = self.take(stage.step, core, size)
+                self.buffers.append(Buffer(index, core, role, address, size))
 
-    def tiles(self, index: int) -> list[Tile]:
-        return [t for _, t in self.mapping.tiles_of(index)]
+    def ring(self, index: int, stage: Stage, number: int, core: int) -> Ring:
+        operand = stage.operands[number]
+        row = ring_row_bytes(self.mapping, operand)
+        depth = self.depths[index, number]
+        producer = self.mapping.streams[operand.stream].producer
+        feeder = core if producer < 0 else self.mapping.stages[producer].home
+        address = self.take(stage.step, core, row * depth)
+        return Ring(index, number, core, feeder, depth, row, address)
 
     def take(self, step: int, core: int, size: int) -> int:
         address = self.used.get((step, core), 0)

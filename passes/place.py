@@ -17,8 +17,8 @@ from nmc.passes.base import Pass, mapping_of
 
 __all__ = ["Place"]
 
-SEQUENCERS_AT_HOME = 2
-SEQUENCERS_ELSEWHERE = 2
+SEQUENCERS_OF_A_MATRIX = 2
+"""On each of its cores: one computes, one finishes rows or sends partial ones."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,24 @@ class _Room:
     sequencers: dict[int, int] = field(default_factory=dict[int, int])
 
 
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """What a stage takes of one core."""
+
+    crossbars: int
+    sram_bytes: int
+    sequencers: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A stage as it would lie on some cores."""
+
+    stage: Stage
+    tiles: list[Tile]
+    needs: dict[int, _Need]
+
+
 class _State:
     def __init__(
         self, design: Design, mapping: Mapping, depths: dict[tuple[int, int], int]
@@ -73,26 +91,40 @@ class _State:
         self.rooms = [_Room(self.target.core.crossbars) for _ in range(self.target.cores)]
 
     def place(self, index: int, report: Report) -> bool:
-        stage = self.stages[index]
-        for cores in self._candidates(index):
-            placed, tiles = self._tentative(index, cores)
-            if self._has_room(index, placed, tiles):
-                self._take(index, placed, tiles)
-                return True
-        report.add(_no_room(stage, self.target))
-        return False
+        trial = self._together(index) or self._spread(index)
+        if trial is None:
+            report.add(self._no_room(index))
+            return False
+        self._take(index, trial)
+        return True
 
-    def _candidates(self, index: int) -> list[list[int]]:
-        """Lists of cores to try, best first; one entry per tile, or one core for a vector stage."""
-        stage = self.stages[index]
-        every = range(self.target.cores)
-        if stage.kind is not Kind.MATRIX:
-            near = self._producer_core(stage)
-            return [[core] for core in sorted(every, key=lambda c: (c != near, c))]
-        count = len(self.mine[index])
-        together = [[c] * count for c in every if self.rooms[c].crossbars >= count]
-        spread = [self._run_from(first, count) for first in every]
-        return together + [cores for cores in spread if cores]
+    def _together(self, index: int) -> _Trial | None:
+        """The whole stage on one core: where its first operand is made, or on the first core.
+
+        What it needs there is the same on every core, so it is worked out once.
+        """
+        count = len(self.mine.get(index, []))
+        if count > self.target.core.crossbars:
+            return None
+        trial = self._trial(index, [0] * max(count, 1))
+        ((_, need),) = trial.needs.items()
+        near = [self._producer_core(index)] if not count else []
+        for core in (*near, *range(self.target.cores)):
+            if self.rooms[core].crossbars >= count and self._fits(trial.stage.step, core, need):
+                return self._trial(index, [core] * max(count, 1))
+        return None
+
+    def _spread(self, index: int) -> _Trial | None:
+        """Free crossbars of cores in order; where a core lacks memory, from the next one on."""
+        first = 0
+        while cores := self._run_from(first, len(self.mine.get(index, []))):
+            trial = self._trial(index, cores)
+            step = trial.stage.step
+            lacking = [c for c, need in trial.needs.items() if not self._fits(step, c, need)]
+            if not lacking:
+                return trial
+            first = min(lacking) + 1
+        return None
 
     def _run_from(self, first: int, count: int) -> list[int]:
         """A core per tile: free crossbars of the cores from `first` on; empty if they run out."""
@@ -103,61 +135,82 @@ class _State:
                 return cores
         return []
 
-    def _producer_core(self, stage: Stage) -> int:
-        producer = self.mapping.streams[stage.operands[0].stream].producer
+    def _producer_core(self, index: int) -> int:
+        producer = self.mapping.streams[self.stages[index].operands[0].stream].producer
         return max(0, self.stages[producer].home) if producer >= 0 else 0
 
-    def _tentative(self, index: int, cores: list[int]) -> tuple[Stage, list[Tile]]:
-        """The stage and its tiles as they would be on these cores."""
-        numbers = self.mine.get(index, [])
+    def _trial(self, index: int, cores: list[int]) -> _Trial:
+        """The stage and its tiles as they would be on these cores, and what each core gives."""
         used: dict[int, int] = {}
         tiles: list[Tile] = []
-        for number, core in zip(numbers, cores, strict=False):
+        for number, core in zip(self.mine.get(index, []), cores, strict=False):
             taken = self.target.core.crossbars - self.rooms[core].crossbars + used.get(core, 0)
             used[core] = used.get(core, 0) + 1
             tiles.append(replace(self.tiles[number], core=core, crossbar=taken))
         distinct = tuple(dict.fromkeys(cores))
-        return replace(self.stages[index], home=distinct[0], cores=distinct), tiles
-
-    def _bytes(self, index: int, stage: Stage, tiles: list[Tile], core: int) -> int:
-        total = sum(
-            _aligned(size) for _, size in stage_memory(self.mapping, stage, tiles, self.nodes, core)
+        stage = replace(self.stages[index], home=distinct[0], cores=distinct)
+        memory = stage_memory(self.mapping, stage, tiles, self.nodes)
+        return _Trial(
+            stage,
+            tiles,
+            {
+                core: _Need(
+                    used.get(core, 0),
+                    sum(_aligned(size) for _, size in memory[core])
+                    + self._ring_bytes(index, stage, core),
+                    self._sequencers(stage, core),
+                )
+                for core in distinct
+            },
         )
-        for number in ring_operands(stage, core):
-            row = ring_row_bytes(self.mapping, stage.operands[number])
-            total += _aligned(row * self.depths[index, number])
-        return total
+
+    def _ring_bytes(self, index: int, stage: Stage, core: int) -> int:
+        return sum(
+            _aligned(ring_row_bytes(self.mapping, stage.operands[n]) * self.depths[index, n])
+            for n in ring_operands(stage, core)
+        )
 
     def _sequencers(self, stage: Stage, core: int) -> int:
         """Compute and post or send, and a feeder for each ring filled from global memory."""
-        own = 1 if stage.kind is not Kind.MATRIX else SEQUENCERS_AT_HOME
+        own = 1 if stage.kind is not Kind.MATRIX else SEQUENCERS_OF_A_MATRIX
         feeders = sum(
             self.mapping.streams[stage.operands[n].stream].producer < 0
             for n in ring_operands(stage, core)
         )
         return own + feeders
 
-    def _has_room(self, index: int, stage: Stage, tiles: list[Tile]) -> bool:
-        core_spec = self.target.core
-        for core in stage.cores:
-            room = self.rooms[core]
-            sram = room.sram.get(stage.step, 0) + self._bytes(index, stage, tiles, core)
-            busy = room.sequencers.get(stage.step, 0) + self._sequencers(stage, core)
-            if sram > core_spec.sram_kib * 1024 or busy > core_spec.sequencers:
-                return False
-        return True
+    def _fits(self, step: int, core: int, need: _Need) -> bool:
+        room = self.rooms[core]
+        return (
+            room.sram.get(step, 0) + need.sram_bytes <= self.target.core.sram_bytes
+            and room.sequencers.get(step, 0) + need.sequencers <= self.target.core.sequencers
+        )
 
-    def _take(self, index: int, stage: Stage, tiles: list[Tile]) -> None:
-        for core in stage.cores:
+    def _take(self, index: int, trial: _Trial) -> None:
+        step = trial.stage.step
+        for core, need in trial.needs.items():
             room = self.rooms[core]
-            room.crossbars -= sum(tile.core == core for tile in tiles)
-            used = self._bytes(index, stage, tiles, core)
-            room.sram[stage.step] = room.sram.get(stage.step, 0) + used
-            busy = self._sequencers(stage, core)
-            room.sequencers[stage.step] = room.sequencers.get(stage.step, 0) + busy
-        self.stages[index] = stage
-        for number, tile in zip(self.mine.get(index, []), tiles, strict=True):
+            room.crossbars -= need.crossbars
+            room.sram[step] = room.sram.get(step, 0) + need.sram_bytes
+            room.sequencers[step] = room.sequencers.get(step, 0) + need.sequencers
+        self.stages[index] = trial.stage
+        for number, tile in zip(self.mine.get(index, []), trial.tiles, strict=True):
             self.tiles[number] = tile
+
+    def _no_room(self, index: int) -> Diagnostic:
+        """What an empty chip would have to give, against what a core has."""
+        count = max(len(self.mine.get(index, [])), 1)
+        each, core = self.target.core.crossbars, self.target.core
+        trial = self._trial(index, [number // each for number in range(count)])
+        largest = max(need.sram_bytes for need in trial.needs.values())
+        return error(
+            "sram-overflow",
+            f"no core has room for stage `{trial.stage.name}`: alone on a core it takes "
+            f"{-(-largest // 1024)} KiB of SRAM for its rows and tables, a core has "
+            f"{core.sram_kib} KiB, {core.sequencers} sequencers and {core.crossbars} crossbars "
+            "for all of its stages",
+            remedy="raise core.sram_kib or core.sequencers, or use a larger mesh (--mesh WxH)",
+        )
 
 
 def _aligned(size: int) -> int:
@@ -179,15 +232,4 @@ def _too_many(mapping: Mapping, target: Target) -> Diagnostic:
         notes=[f"`{name}` needs {count}" for count, name in biggest],
         remedy=f"use a mesh of {side}x{side} cores or more, such as --mesh {side}x{side}, or "
         "larger crossbars (--set crossbar.rows=...), or cells of more bits",
-    )
-
-
-def _no_room(stage: Stage, target: Target) -> Diagnostic:
-    core = target.core
-    return error(
-        "sram-overflow",
-        f"no core has room for stage `{stage.name}`: its row buffers and tables, beside those of "
-        f"the stages already there, exceed {core.sram_kib} KiB of SRAM, {core.sequencers} "
-        f"sequencers or {core.crossbars} crossbars",
-        remedy="raise core.sram_kib or core.sequencers, or use a larger mesh (--mesh WxH)",
     )

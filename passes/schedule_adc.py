@@ -26,9 +26,9 @@ class ScheduleAdc(Pass):
 
     A slice whose levels are all zero is not converted, nor is any channel that no output uses.
     Where the ADC's range covers all that a slice's levels can show, the step is 1, the bits are as
-    few as cover it, and the read is lossless.  Elsewhere the target's `adc.range` decides: `full`, the smallest step that never
-    clips; `clip`, step 1; `calibrated`, the step whose conversions of calibration data have the
-    least squared error, phases weighted by their significance.
+    few as cover it, and the read is lossless.  Elsewhere the target's `adc.range` decides: `full`,
+    the smallest step that never clips; `clip`, step 1; `calibrated`, the step whose conversions of
+    calibration data have the least squared error, phases weighted by their significance.
     """
 
     name = "schedule-adc"
@@ -74,28 +74,28 @@ class ScheduleAdc(Pass):
         return run_graph_batch(design.graph, inputs, keep=keep, host=design.host)
 
 
-def best_step(columns: Array, bits: int, weights: Array) -> int:
+def best_step(columns: Array, bits: int, weights: Array, encoding: str = "differential") -> int:
     """The integer step with the least squared error over channel values i64[phases, n].
 
     `weights` has the significance of each phase.  Steps beyond the one that covers every value
     only lose resolution, so the search ends there.
     """
     reach = int(np.abs(columns).max(initial=0))
-    top = max(1, -(-reach // (code_range(bits)[1])))
+    top = max(1, -(-reach // (code_range(bits, encoding)[1])))
     candidates = np.unique(np.rint(np.geomspace(1, top, num=min(top, 32))).astype(int))
     square = weights.astype(np.float64) ** 2
 
     def loss(step: int) -> float:
-        error = (convert(columns, step, bits) - columns).astype(np.float64) ** 2
+        error = (convert(columns, step, bits, encoding) - columns).astype(np.float64) ** 2
         return float((error.mean(axis=1) * square).sum())
 
     return int(min(candidates, key=lambda step: loss(int(step))))
 
 
-def least_bits(lo: int, hi: int, most: int) -> int:
+def least_bits(lo: int, hi: int, most: int, encoding: str = "differential") -> int:
     """The fewest bits whose codes, at step 1, cover lo..hi; `most` if none up to it do."""
-    fitting = (b for b in range(1, most) if code_range(b)[0] <= lo and hi <= code_range(b)[1])
-    return next(fitting, most)
+    ranges = ((bits, code_range(bits, encoding)) for bits in range(1, most))
+    return next((bits for bits, (least, top) in ranges if least <= lo and hi <= top), most)
 
 
 def _levels(mapping: Mapping, nodes: dict[str, Node], target: Target) -> list[Array]:
@@ -114,6 +114,8 @@ def _levels(mapping: Mapping, nodes: dict[str, Node], target: Target) -> list[Ar
                 matrices[key][rows, columns],
                 cell_bits=target.crossbar.cell_bits,
                 slices=target.slices,
+                encoding=target.crossbar.encoding,
+                weight_bits=target.numbers.weight_bits,
             )
         )
     return result
@@ -121,28 +123,30 @@ def _levels(mapping: Mapping, nodes: dict[str, Node], target: Target) -> list[Ar
 
 def _all_lossless(levels: Array, target: Target) -> bool:
     low, high = column_bounds(levels, target.crossbar.dac_bits)
-    lo, hi = code_range(target.adc.bits)
+    lo, hi = code_range(target.adc.bits, target.crossbar.encoding)
     return bool(low.min(initial=0) >= lo and high.max(initial=0) <= hi)
 
 
 def _scheduled(tile: Tile, levels: Array, windows: list[Array] | None, target: Target) -> Tile:
-    slices, bits = target.slices, target.adc.bits
+    slices, bits, encoding = target.slices, target.adc.bits, target.crossbar.encoding
     low, high = column_bounds(levels, target.crossbar.dac_bits)
     steps: list[int] = []
     widths: list[int] = []
     for s in range(slices):
         lo, hi = int(low[s::slices].min(initial=0)), int(high[s::slices].max(initial=0))
+        if encoding != "differential" and s == 0:
+            hi = max(hi, tile.rows * target.crossbar.max_digit)  # the unit column is read as it is
         reach = max(-lo, hi)
-        full = max(1, -(-reach // code_range(bits)[1]))
+        full = max(1, -(-reach // code_range(bits, encoding)[1]))
         steps.append(full)
-        widths.append(least_bits(lo, hi, bits))
+        widths.append(least_bits(lo, hi, bits, encoding))
         if full > 1 and target.adc.range == "clip":
             steps[-1] = 1
         elif full > 1 and target.adc.range == "calibrated" and windows is not None:
             mine = windows[tile.block][:, tile.row0 : tile.row0 + tile.rows]
             columns = _columns(mine, levels[:, s::slices], target)
             weights = 1 << (target.crossbar.dac_bits * np.arange(target.phases))
-            steps[-1] = best_step(columns, bits, weights)
+            steps[-1] = best_step(columns, bits, weights, encoding)
     return replace(
         tile,
         bits=tuple(widths),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from nmc.ir.design import Design
-from nmc.ir.diagnostics import Report
+from nmc.ir.diagnostics import NmcError, Report, error
 from nmc.ir.mapping import Block, Kind, Mapping, Stage, Tile
 from nmc.ir.matrices import nodes_by_result
 from nmc.ir.ops import QConv
@@ -38,6 +38,10 @@ class TileMatrices(Pass):
 
     def run(self, design: Design, report: Report) -> bool:
         mapping, target = mapping_of(design), design.target
+        if target.crossbar.encoding == "reference":
+            message = "nmc maps weights on pairs or with an offset, not with reference columns yet"
+            remedy = "--set crossbar.encoding=differential --set crossbar.reference_columns=0"
+            raise NmcError(error("target-inconsistent", message, remedy=remedy))
         nodes = nodes_by_result(design.graph)
         stages: list[Stage] = []
         tiles: list[Tile] = []

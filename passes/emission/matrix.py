@@ -7,6 +7,7 @@ home, the post sequencer adds what belongs together, requantises, runs the rowwi
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -25,7 +26,6 @@ from nmc.passes.emission.rows import Chain, Row, out_row
 from nmc.passes.emission.sending import Sender
 from nmc.passes.emission.turns import Segment, segments
 from nmc.passes.emission.writer import CHUNK, COL, INPUT, TURN, Writer
-import itertools
 
 __all__ = ["write_matrix_stage"]
 
@@ -68,7 +68,8 @@ def write_matrix_stage(chip: ChipWriter, index: int) -> None:
     stage = chip.mapping.stages[index]
     anchor = chip.nodes[stage.nodes[0]]
     matrices = [block_matrix(anchor, stage, block) for block in stage.blocks]
-    sides = [_side(chip, index, core, matrices) for core in stage.cores]
+    outputs = core_outputs(stage, chip.tiles_by_stage[index])
+    sides = [_side(chip, index, core, matrices, outputs[core]) for core in stage.cores]
     home = sides[0]
     for side in sides[1:]:
         side.part_token = chip.core(home.core).semaphore()
@@ -85,14 +86,16 @@ def write_matrix_stage(chip: ChipWriter, index: int) -> None:
 # Plans and tiles
 
 
-def _side(chip: ChipWriter, index: int, core: int, matrices: list[Array]) -> _Side:
+def _side(
+    chip: ChipWriter, index: int, core: int, matrices: list[Array], outputs: list[CoreOutputs]
+) -> _Side:
     stage = chip.mapping.stages[index]
     tiles = chip.tiles_by_stage[index]
     writer = chip.core(core)
     plans: list[_Plan] = []
-    outputs = core_outputs(stage, tiles, core)
+    here = [t for t in tiles if t.core == core]
     for part in outputs:
-        mine = [t for t in tiles if t.core == core and t.block == part.block]
+        mine = [t for t in here if t.block == part.block]
         gather = _gather(chip, index, core, stage.blocks[part.block], mine)
         reads = [_add_tile(chip, t, matrices[t.block], gather, part) for t in mine]
         writer.plans.append(ReadPlan(gather.bytes, part.outputs, tuple(reads)))
@@ -131,7 +134,11 @@ def _add_tile(
     rows = slice(tile.row0, tile.row0 + tile.rows)
     columns = slice(tile.output0, tile.output0 + tile.outputs)
     levels = slice_levels(
-        matrix[rows, columns], cell_bits=target.crossbar.cell_bits, slices=target.slices
+        matrix[rows, columns],
+        cell_bits=target.crossbar.cell_bits,
+        slices=target.slices,
+        encoding=target.crossbar.encoding,
+        weight_bits=target.numbers.weight_bits,
     )
     chip.tiles.append(
         TileImage(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,6 @@ import numpy as np
 from nmc.ir.graph import Array
 from nmc.ir.mapping import Mapping, Stage
 from nmc.ir.rows import Turns, emissions, turns
-import itertools
 
 __all__ = ["Segment", "segments"]
 

@@ -127,7 +127,8 @@ class _VectorStage:
         _WRITERS[self.stage.kind](self, segment, chain)
         if segment.emits and not self.collects:
             with w.loop(CHUNK, self.chip.output(self.stage).cols // self.stage.pixels):
-                chain.run()
+                if self.stage.kind is not Kind.REORDER:
+                    chain.run()
         for number in range(len(self.stage.operands)):
             ring = self.chip.rings[self.index, number, self.home]
             credit = self.chip.credits[self.index, number, self.home]
@@ -302,6 +303,25 @@ class _VectorStage:
             here = source.at(w, dims, offset=row * run * source.channel_bytes)
             w.emit(Vec("copy", there, here))
 
+    def reorder(self, segment: Segment, chain: Chain) -> None:
+        """Each pixel's channels to other places; more than two digits take several copies."""
+        w, dst = self.writer, chain.out
+        source = ring_row(self.chip, self.index, 0, self.home, segment)
+        size = source.channel_bytes
+        digits = [Digit(count, stride) for count, stride in self.stage.placing]
+        outer, inner = digits[:-2], digits[-2:]
+        run = int(np.prod([d.size for d in inner], dtype=np.int64))
+        for number, offset in enumerate(offsets(outer)):
+            there = ((dst.cols, dst.pixel_bytes), *((d.size, d.stride * size) for d in inner))
+            here = ((source.cols, source.pixel_bytes), (run, size))
+            w.emit(
+                Vec(
+                    "copy",
+                    dst.at(w, there, offset=int(offset) * size),
+                    source.at(w, here, offset=number * run * size),
+                )
+            )
+
     # Relayout: the whole tensor is collected, then its rows are sent
 
     def _placing(self) -> tuple[list[Digit], list[Digit]]:
@@ -374,5 +394,6 @@ _WRITERS: dict[Kind, Callable[[_VectorStage, Segment, Chain], None]] = {
     Kind.CROP: _VectorStage.crop,
     Kind.UPSAMPLE: _VectorStage.upsample,
     Kind.BLOCKS: _VectorStage.blocks,
+    Kind.REORDER: _VectorStage.reorder,
     Kind.RELAYOUT: _VectorStage.relayout,
 }

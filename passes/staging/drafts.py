@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import gcd
 
 from nmc.ir.graph import Graph, Node, Unit, Value
 from nmc.ir.layout import Digit, Digits, Form, row_form
@@ -118,7 +119,7 @@ class Builder:
         return stage
 
     def anchor(self, node: Node, kind: Kind, form: Form) -> StageDraft:
-        stage = self.new_stage(node.output.name, kind, node.output, form, node.unit or Unit.VECTOR)
+        stage = self.new_stage(name_of(node), kind, node.output, form, node.unit or Unit.VECTOR)
         stage.nodes.append(node.output.name)
         stage.forms.append(stage_form(form))
         stage.anchored = True
@@ -130,13 +131,19 @@ class Builder:
         if old.form.same(form):
             return old
         form = form.normal
+        placing = channel_destination(old.form, form)
+        if placing is not None:
+            return self._moved(value, old, form, Kind.REORDER, placing)
         placing = destination(old.form, form)
         if placing is None:  # through logical order, in which every split is possible
             old = self.relayout(value, row_form(value.type.shape))
             placing = destination(old.form, form)
         if placing is None:
             raise ValueError(f"no way to bring {value} from {old.form} to {form}")
-        stage = self.new_stage(f"{value.name}.relayout", Kind.RELAYOUT, value, form, Unit.VECTOR)
+        return self._moved(value, old, form, Kind.RELAYOUT, placing)
+
+    def _moved(self, value: Value, old: Place, form: Form, kind: Kind, placing: Digits) -> Place:
+        stage = self.new_stage(f"{value.name}.{kind}", kind, value, form, Unit.VECTOR)
         stage.operands.append(OperandDraft(old.stream, Role.MAIN, value.name))
         stage.placing = placing
         return self.places[id(value)]
@@ -219,6 +226,11 @@ def stage_form(form: Form) -> Digits:
     return form.normal.digits
 
 
+def name_of(node: Node) -> str:
+    """What people call it: the ONNX node it came from, or else its result."""
+    return node.loc.node or node.output.name
+
+
 def is_view(node: Node) -> bool:
     return node.op.name in ("reshape", "transpose")
 
@@ -233,6 +245,20 @@ def destination(old: Form, new: Form) -> Digits | None:
         physical[perm[place]] = step
         step *= factors[perm[place]]
     return old.restrided(factors, [physical[axis] for axis in range(len(factors))])
+
+
+def channel_destination(old: Form, new: Form) -> Digits | None:
+    """As `destination` for channels within a pixel, if nothing but their order differs."""
+    old, new = old.normal, new.normal
+    if (old.row_digits, old.col_digits) != (new.row_digits, new.col_digits):
+        return None
+    unit = gcd(*(d.stride for d in old.chan_digits + new.chan_digits))
+    here, there = (
+        tuple(Digit(d.size, d.stride // unit) for d in form.chan_digits) for form in (old, new)
+    )
+    if sum((d.size - 1) * d.stride for d in there) + 1 != new.chans:
+        return None
+    return destination(Form((), (), here), Form((), (), there))
 
 
 def channel_digits(form: Form, area: int) -> Digits | None:

@@ -15,7 +15,7 @@ from nmc.ir.graph import Node, Unit, Value
 from nmc.ir.layout import Digit, Digits, Form, normal, row_form
 from nmc.ir.mapping import Kind, Role
 from nmc.passes.staging.anchors import ANCHORS
-from nmc.passes.staging.drafts import Builder, OperandDraft, Place, StageDraft, is_view
+from nmc.passes.staging.drafts import Builder, OperandDraft, Place, StageDraft, is_view, name_of
 
 __all__ = ["defers", "rowwise"]
 
@@ -58,7 +58,7 @@ def rowwise(builder: Builder, node: Node, deferred: dict[int, Node]) -> None:
     partners = [_partner(builder, s, form, shape) for s in sources if s.base is not lead.base]
     stage = _stage_of(builder, place)
     if stage is None or not _may_extend(builder, stage, lead) or _clash(stage, partners):
-        stage = builder.new_stage(node.output.name, Kind.ROWS, node.output, form, Unit.VECTOR)
+        stage = builder.new_stage(name_of(node), Kind.ROWS, node.output, form, Unit.VECTOR)
         stage.operands.append(OperandDraft(place.stream, Role.ROW, lead.base.name))
     for partner in partners:
         if not any(_same_operand(partner, operand) for operand in stage.operands):

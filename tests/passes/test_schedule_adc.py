@@ -85,3 +85,14 @@ def test_the_best_step_is_no_worse_than_any_other(spread: int) -> None:
 
     chosen = best_step(columns, 5, weights)
     assert loss(chosen) <= 1.05 * min(loss(step) for step in range(1, 200))
+
+
+def test_offset_cells_use_unsigned_codes_that_also_hold_the_unit_column() -> None:
+    overrides = ["crossbar.encoding=offset", "crossbar.cell_bits=2", "adc.bits=9", "adc.range=clip"]
+    mapping = laid_out(convolution(), roomy(overrides), until="schedule-adc")
+    for tile in mapping.tiles:
+        assert len(tile.bits) == 4
+        assert set(tile.steps) == {1}
+        assert tile.rows < 2 ** tile.bits[0]
+        # 128 rows of levels up to 3 in unsigned codes; signed ones would need a bit more.
+        assert max(tile.bits) <= 9

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nmc.ir.diagnostics import NmcError
 from nmc.ir.graph import Graph
 from nmc.ir.mapping import Mapping
 from nmc.ir.matrices import block_matrix, nodes_by_result
@@ -63,3 +64,10 @@ def test_depthwise_groups_share_crossbars() -> None:
 )
 def test_runs_of_pixels_divide_the_row(cols: int, each: int, budget: int, pixels: int) -> None:
     assert chunk_of(cols, each, budget) == pixels
+
+
+def test_reference_columns_are_refused_with_a_way_out() -> None:
+    overrides = ["crossbar.encoding=reference", "crossbar.reference_columns=4"]
+    with pytest.raises(NmcError, match="not with reference columns") as caught:
+        laid_out(convolution(1, 5, 11), roomy(overrides), until="tile")
+    assert "crossbar.encoding=differential" in caught.value.diagnostics[0].remedy
