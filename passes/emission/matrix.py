@@ -7,16 +7,16 @@ home, the post sequencer adds what belongs together, requantises, runs the rowwi
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from nmc.ir.graph import Array, Node
+from nmc.ir.graph import Node
 from nmc.ir.mapping import Block, Stage, Tile
 from nmc.ir.matrices import block_matrix
-from nmc.ir.ops import QConv, QMatMul
+from nmc.ir.ops import Op, QConv, QMatMul
 from nmc.ir.program import Desc, Mvm, Put, ReadPlan, TileImage, TileRead, Vec
 from nmc.ir.slices import slice_levels
 from nmc.ir.stage_memory import RECORD_BYTES, CoreOutputs, core_outputs
@@ -65,357 +65,304 @@ class _Side:
 
 def write_matrix_stage(chip: ChipWriter, index: int) -> None:
     """All sequencers, plans, tiles and constants of a matrix stage."""
-    stage = chip.mapping.stages[index]
-    anchor = chip.nodes[stage.nodes[0]]
-    matrices = [block_matrix(anchor, stage, block) for block in stage.blocks]
-    outputs = core_outputs(stage, chip.tiles_by_stage[index])
-    sides = [_side(chip, index, core, matrices, outputs[core]) for core in stage.cores]
-    home = sides[0]
-    for side in sides[1:]:
-        side.part_token = chip.core(home.core).semaphore()
-        side.part_credit = chip.core(side.core).semaphore(ACC_SLOTS)
-    parts = segments(chip.mapping, stage)
-    for side in sides:
-        initial_padding(chip, index, 0, side.core)
-        _write_compute(chip, index, side, parts)
-        if side is not home:
-            _write_send(chip, index, side, home, parts)
-    _write_post(chip, index, sides, parts, _records(chip, index, anchor, matrices))
+    _MatrixStage(chip, index).write()
 
 
-# Plans and tiles
+class _MatrixStage:
+    def __init__(self, chip: ChipWriter, index: int) -> None:
+        self.chip = chip
+        self.index = index
+        self.stage: Stage = chip.mapping.stages[index]
+        self.anchor: Node = chip.nodes[self.stage.nodes[0]]
+        self.matrices = [block_matrix(self.anchor, self.stage, b) for b in self.stage.blocks]
+        self.parts = segments(chip.mapping, self.stage)
+        self.firings = self.parts[-1].first + self.parts[-1].count
+        self.runs = chip.output(self.stage).cols // self.stage.pixels
+        """Runs of pixels in an output row."""
+        outputs = core_outputs(self.stage, chip.tiles_by_stage[index])
+        self.sides = [self.side(core, outputs[core]) for core in self.stage.cores]
+        self.home, *self.others = self.sides
 
+    def write(self) -> None:
+        for side in self.others:
+            side.part_token = self.chip.core(self.home.core).semaphore()
+            side.part_credit = self.chip.core(side.core).semaphore(ACC_SLOTS)
+        for side in self.sides:
+            initial_padding(self.chip, self.index, 0, side.core)
+            self.write_compute(side)
+        for side in self.others:
+            self.write_send(side)
+        self.write_post()
 
-def _side(
-    chip: ChipWriter, index: int, core: int, matrices: list[Array], outputs: list[CoreOutputs]
-) -> _Side:
-    stage = chip.mapping.stages[index]
-    tiles = chip.tiles_by_stage[index]
-    writer = chip.core(core)
-    plans: list[_Plan] = []
-    here = [t for t in tiles if t.core == core]
-    for part in outputs:
-        mine = [t for t in here if t.block == part.block]
-        gather = _gather(chip, index, core, stage.blocks[part.block], mine)
-        reads = [_add_tile(chip, t, matrices[t.block], gather, part) for t in mine]
-        writer.plans.append(ReadPlan(gather.bytes, part.outputs, tuple(reads)))
-        plans.append(_Plan(len(writer.plans) - 1, part, gather))
-    width = sum(p.outputs for p in outputs)
-    return _Side(core, plans, width, writer.semaphore(), writer.semaphore(ACC_SLOTS))
+    # Plans and tiles
 
+    def side(self, core: int, outputs: list[CoreOutputs]) -> _Side:
+        here = [t for t in self.chip.tiles_by_stage[self.index] if t.core == core]
+        writer = self.chip.core(core)
+        plans: list[_Plan] = []
+        for part in outputs:
+            mine = [t for t in here if t.block == part.block]
+            gather = self.gather(core, self.stage.blocks[part.block], mine)
+            reads = tuple(self.add_tile(tile, gather, part) for tile in mine)
+            writer.plans.append(ReadPlan(gather.bytes, part.outputs, reads))
+            plans.append(_Plan(len(writer.plans) - 1, part, gather))
+        width = sum(p.outputs for p in outputs)
+        return _Side(core, plans, width, writer.semaphore(), writer.semaphore(ACC_SLOTS))
 
-def _gather(chip: ChipWriter, index: int, core: int, block: Block, tiles: list[Tile]) -> _Gather:
-    """The whole window, or only the tiles' rows of it where these lie side by side in the ring."""
-    stage = chip.mapping.stages[index]
-    stream = chip.stream(stage.operands[0].stream)
-    row_bytes = chip.rings[index, 0, core].row_bytes
-    height, width = stage.window.kernel
-    whole = block.chans == stream.chans
-    adjacent_pixels = width == 1 or (stage.window.dilations[1] == 1 and whole)
-    adjacent_rows = height == 1 or (
-        stage.window.dilations[0] == 1 and whole and row_bytes == width * stream.chans
-    )
-    if adjacent_pixels and adjacent_rows:
-        first = min(t.row0 for t in tiles)
-        count = max(t.row0 + t.rows for t in tiles) - first
-        return _Gather(((count, 1),), block.chan0 + first, first, count)
-    dims = (
-        (height, stage.window.dilations[0] * row_bytes),
-        (width, stage.window.dilations[1] * stream.chans),
-        (block.chans, 1),
-    )
-    return _Gather(dims, block.chan0, 0, block.rows)
-
-
-def _add_tile(
-    chip: ChipWriter, tile: Tile, matrix: Array, gather: _Gather, part: CoreOutputs
-) -> TileRead:
-    target = chip.target
-    rows = slice(tile.row0, tile.row0 + tile.rows)
-    columns = slice(tile.output0, tile.output0 + tile.outputs)
-    levels = slice_levels(
-        matrix[rows, columns],
-        cell_bits=target.crossbar.cell_bits,
-        slices=target.slices,
-        encoding=target.crossbar.encoding,
-        weight_bits=target.numbers.weight_bits,
-    )
-    chip.tiles.append(
-        TileImage(
-            core=tile.core,
-            crossbar=tile.crossbar,
-            row0=tile.cell_row0,
-            channel0=tile.channel0,
-            slices=target.slices,
-            encoding=target.crossbar.encoding,
-            levels=levels,
+    def gather(self, core: int, block: Block, tiles: list[Tile]) -> _Gather:
+        """The whole window, or only the tiles' rows where these lie side by side in the ring."""
+        window = self.stage.window
+        stream = self.chip.stream(self.stage.operands[0].stream)
+        row_bytes = self.chip.rings[self.index, 0, core].row_bytes
+        height, width = window.kernel
+        whole = block.chans == stream.chans
+        adjacent_pixels = width == 1 or (window.dilations[1] == 1 and whole)
+        adjacent_rows = height == 1 or (
+            window.dilations[0] == 1 and whole and row_bytes == width * stream.chans
         )
-    )
-    return TileRead(
-        tile=len(chip.tiles) - 1,
-        input0=tile.row0 - gather.row0,
-        output0=tile.output0 - part.output0,
-        bits=tile.bits,
-        steps=tile.steps,
-        converted=tile.converted,
-    )
+        if adjacent_pixels and adjacent_rows:
+            first = min(t.row0 for t in tiles)
+            count = max(t.row0 + t.rows for t in tiles) - first
+            return _Gather(((count, 1),), block.chan0 + first, first, count)
+        dims = (
+            (height, window.dilations[0] * row_bytes),
+            (width, window.dilations[1] * stream.chans),
+            (block.chans, 1),
+        )
+        return _Gather(dims, block.chan0, 0, block.rows)
 
+    def add_tile(self, tile: Tile, gather: _Gather, part: CoreOutputs) -> TileRead:
+        target = self.chip.target
+        rows = slice(tile.row0, tile.row0 + tile.rows)
+        columns = slice(tile.output0, tile.output0 + tile.outputs)
+        levels = slice_levels(
+            self.matrices[tile.block][rows, columns],
+            cell_bits=target.crossbar.cell_bits,
+            slices=target.slices,
+        )
+        self.chip.tiles.append(
+            TileImage(
+                core=tile.core,
+                crossbar=tile.crossbar,
+                row0=tile.cell_row0,
+                channel0=tile.channel0,
+                slices=target.slices,
+                encoding=target.crossbar.encoding,
+                levels=levels,
+            )
+        )
+        return TileRead(
+            tile=len(self.chip.tiles) - 1,
+            input0=tile.row0 - gather.row0,
+            output0=tile.output0 - part.output0,
+            bits=tile.bits,
+            steps=tile.steps,
+            converted=tile.converted,
+        )
 
-# Compute
+    # Rows of accumulators
 
+    def acc(self, side: _Side, segment: Segment) -> Row:
+        """A slot of accumulators of a side on its own core."""
+        return self.acc_row(side, segment, side.core, "acc")
 
-def _write_compute(chip: ChipWriter, index: int, side: _Side, parts: list[Segment]) -> None:
-    """Padding is filled in before the first read of a firing, and not before the reads of the
-    firing before last are done: a free accumulator slot says so, or that a row has several."""
-    stage = chip.mapping.stages[index]
-    writer = Writer(side.core, f"{stage.name}.compute")
-    token = chip.tokens[index, 0, side.core]
-    runs = _runs(chip, stage)
-    with writer.loop(INPUT, 0):
-        for segment in parts:
-            with writer.loop(TURN, segment.count):
-                writer.wait(token, segment.waits[0])
-                if runs == 1:
-                    writer.wait(side.free, 1)
-                fill_rows(chip, writer, index, 0, side.core, segment)
-                with writer.loop(CHUNK, runs):
-                    if runs > 1:
+    def part(self, side: _Side, segment: Segment) -> Row:
+        """The slot at home into which another side's partial sums come."""
+        return self.acc_row(side, segment, self.home.core, f"part{side.core}")
+
+    def acc_row(self, side: _Side, segment: Segment, core: int, role: str) -> Row:
+        slot = self.stage.pixels * side.width * ACC_BYTES
+        turn = self.runs * slot
+        return Row(
+            "i32",
+            self.chip.address(self.index, core, role),
+            self.stage.pixels,
+            side.width,
+            side.width * ACC_BYTES,
+            ACC_BYTES,
+            {INPUT: self.firings * turn, TURN: turn, CHUNK: slot},
+            segment.first * turn,
+            ACC_SLOTS * slot,
+        )
+
+    # Compute
+
+    def write_compute(self, side: _Side) -> None:
+        """Wait for rows, start the reads of each pixel.
+
+        Padding is filled in before the first read of a firing, but not before the reads of the
+        firing before last are done: a free accumulator slot says so, or that a row has several.
+        """
+        writer = Writer(side.core, f"{self.stage.name}.compute")
+        token = self.chip.tokens[self.index, 0, side.core]
+        with writer.loop(INPUT, 0):
+            for segment in self.parts:
+                with writer.loop(TURN, segment.count):
+                    writer.wait(token, segment.waits[0])
+                    if self.runs == 1:
                         writer.wait(side.free, 1)
-                    with writer.loop(COL, stage.pixels):
-                        for plan in side.plans:
-                            dst = _acc(chip, index, side, segment, parts).at(
-                                writer,
-                                ((plan.outputs.outputs, ACC_BYTES),),
-                                offset=plan.outputs.at * ACC_BYTES,
-                                terms={COL: side.width * ACC_BYTES},
-                            )
-                            src = _window(chip, index, side.core, plan, segment, writer)
-                            writer.emit(Mvm(plan.number, dst, src, side.done))
-    chip.add_sequencer(writer, index, "compute")
+                    fill_rows(self.chip, writer, self.index, 0, side.core, segment)
+                    with writer.loop(CHUNK, self.runs):
+                        if self.runs > 1:
+                            writer.wait(side.free, 1)
+                        with writer.loop(COL, self.stage.pixels):
+                            for plan in side.plans:
+                                self.read(writer, side, plan, segment)
+        self.chip.add_sequencer(writer, self.index, "compute")
 
+    def read(self, writer: Writer, side: _Side, plan: _Plan, segment: Segment) -> None:
+        dst = self.acc(side, segment).at(
+            writer,
+            ((plan.outputs.outputs, ACC_BYTES),),
+            offset=plan.outputs.at * ACC_BYTES,
+            terms={COL: side.width * ACC_BYTES},
+        )
+        src = self.window(writer, side.core, plan.gather, segment)
+        writer.emit(Mvm(plan.number, dst, src, side.done))
 
-def _runs(chip: ChipWriter, stage: Stage) -> int:
-    """Runs of pixels in an output row."""
-    return chip.output(stage).cols // stage.pixels
+    def window(self, writer: Writer, core: int, gather: _Gather, segment: Segment) -> Desc:
+        operand = self.stage.operands[0]
+        stream = self.chip.stream(operand.stream)
+        ring = self.chip.rings[self.index, 0, core]
+        step_rows, step_cols = self.stage.window.strides
+        padded = operand.top + stream.rows + operand.bottom
+        pixel = step_cols * stream.chans
+        return writer.desc(
+            "u8",
+            ring.address,
+            gather.dims,
+            terms={
+                INPUT: padded * ring.row_bytes,
+                TURN: step_rows * ring.row_bytes,
+                CHUNK: self.stage.pixels * pixel,
+                COL: pixel,
+            },
+            offset=segment.first * step_rows * ring.row_bytes + gather.offset,
+            ring=ring.depth * ring.row_bytes,
+        )
 
+    # Elsewhere: send partial rows home
 
-def _window(
-    chip: ChipWriter, index: int, core: int, plan: _Plan, segment: Segment, writer: Writer
-) -> Desc:
-    stage = chip.mapping.stages[index]
-    operand = stage.operands[0]
-    stream = chip.stream(operand.stream)
-    ring = chip.rings[index, 0, core]
-    step_rows, step_cols = stage.window.strides
-    padded = operand.top + stream.rows + operand.bottom
-    return writer.desc(
-        "u8",
-        ring.address,
-        plan.gather.dims,
-        terms={
-            INPUT: padded * ring.row_bytes,
-            TURN: step_rows * ring.row_bytes,
-            CHUNK: stage.pixels * step_cols * stream.chans,
-            COL: step_cols * stream.chans,
-        },
-        offset=segment.first * step_rows * ring.row_bytes + plan.gather.offset,
-        ring=ring.depth * ring.row_bytes,
-    )
+    def write_send(self, side: _Side) -> None:
+        writer = Writer(side.core, f"{self.stage.name}.send")
+        with writer.loop(INPUT, 0):
+            for segment in self.parts:
+                with writer.loop(TURN, segment.count):
+                    with writer.loop(CHUNK, self.runs):
+                        writer.wait(side.done, self.stage.pixels * len(side.plans))
+                        writer.wait(side.part_credit, 1)
+                        src = self.acc(side, segment).desc(writer)
+                        dst = self.part(side, segment).desc(writer)
+                        put = Put(self.home.core, dst, src, side.part_token, side.free)
+                        writer.emit(put)
+                    self.give_back(writer, 0, segment)
+        self.chip.add_sequencer(writer, self.index, "send")
 
+    def give_back(self, writer: Writer, number: int, segment: Segment) -> None:
+        """Tell an operand's producer that its rows are done with."""
+        key = (self.index, number, writer.core)
+        producer = self.chip.rings[key].producer_core
+        writer.signal(producer, self.chip.credits[key], segment.releases[number])
 
-def _acc(
-    chip: ChipWriter,
-    index: int,
-    side: _Side,
-    segment: Segment,
-    parts: list[Segment],
-    *,
-    role: str = "acc",
-    core: int = -1,
-) -> Row:
-    """A slot of accumulator rows of a side, on its own core or (a partial row) at home."""
-    stage = chip.mapping.stages[index]
-    runs = _runs(chip, stage)
-    slot = stage.pixels * side.width * ACC_BYTES
-    firings = parts[-1].first + parts[-1].count
-    return Row(
-        "i32",
-        chip.address(index, side.core if core < 0 else core, role),
-        stage.pixels,
-        side.width,
-        side.width * ACC_BYTES,
-        ACC_BYTES,
-        {INPUT: firings * runs * slot, TURN: runs * slot, CHUNK: slot},
-        segment.first * runs * slot,
-        ACC_SLOTS * slot,
-    )
+    # At home: finish rows
 
+    def write_post(self) -> None:
+        sender = Sender(self.chip, self.stage)
+        sender.reserve(ACC_SLOTS)
+        records = self.records()
+        writer = Writer(self.home.core, f"{self.stage.name}.post")
+        with writer.loop(INPUT, 0):
+            sender.padding_above(writer)
+            for segment in self.parts:
+                with writer.loop(TURN, segment.count):
+                    for number in range(1, len(self.stage.operands)):
+                        token = self.chip.tokens[self.index, number, self.home.core]
+                        writer.wait(token, segment.waits[number])
+                    sender.take(writer, 1)
+                    out = out_row(self.chip, self.index, segment, self.firings)
+                    chain = Chain(self.chip, self.index, writer, segment, out)
+                    with writer.loop(CHUNK, self.runs):
+                        self.finish_run(writer, segment, chain, records)
+                    for number in range(len(self.stage.operands)):
+                        self.give_back(writer, number, segment)
+                    sender.send_firing(writer, out, segment)
+            sender.padding_below(writer)
+        self.chip.add_sequencer(writer, self.index, "post")
 
-def _write_send(
-    chip: ChipWriter, index: int, side: _Side, home: _Side, parts: list[Segment]
-) -> None:
-    stage = chip.mapping.stages[index]
-    writer = Writer(side.core, f"{stage.name}.send")
-    with writer.loop(INPUT, 0):
-        for segment in parts:
-            with writer.loop(TURN, segment.count):
-                with writer.loop(CHUNK, _runs(chip, stage)):
-                    writer.wait(side.done, stage.pixels * len(side.plans))
-                    writer.wait(side.part_credit, 1)
-                    src = _acc(chip, index, side, segment, parts).desc(writer)
-                    part = _part(chip, index, side, home, segment, parts)
-                    put = Put(home.core, part.desc(writer), src, side.part_token, side.free)
-                    writer.emit(put)
-                _signal_credit(chip, writer, index, 0, segment)
-    chip.add_sequencer(writer, index, "send")
+    def finish_run(self, writer: Writer, segment: Segment, chain: Chain, records: int) -> None:
+        """One run of pixels: wait for its accumulators, finish them, give the slots back."""
+        writer.wait(self.home.done, self.stage.pixels * len(self.home.plans))
+        for side in self.others:
+            writer.wait(side.part_token, 1)
+        first = chain.result_row(self.stage.nodes[0])
+        self.combine(writer, segment, first, records)
+        for side in self.others:
+            writer.signal(side.core, side.part_credit, 1)
+        writer.signal(self.home.core, self.home.free, 1)
+        chain.rows[self.stage.nodes[0]] = first
+        chain.run()
 
-
-def _part(
-    chip: ChipWriter, index: int, side: _Side, home: _Side, segment: Segment, parts: list[Segment]
-) -> Row:
-    return _acc(chip, index, side, segment, parts, role=f"part{side.core}", core=home.core)
-
-
-# Post
-
-
-def _write_post(
-    chip: ChipWriter, index: int, sides: list[_Side], parts: list[Segment], records: int
-) -> None:
-    stage = chip.mapping.stages[index]
-    home = sides[0]
-    sender = Sender(chip, stage)
-    sender.reserve(ACC_SLOTS)
-    firings = parts[-1].first + parts[-1].count
-    writer = Writer(home.core, f"{stage.name}.post")
-    others = range(1, len(stage.operands))
-    with writer.loop(INPUT, 0):
-        sender.padding_above(writer)
-        for segment in parts:
-            with writer.loop(TURN, segment.count):
-                for number in others:
-                    writer.wait(chip.tokens[index, number, home.core], segment.waits[number])
-                sender.take(writer, 1)
-                out = out_row(chip, index, segment, firings)
-                chain = Chain(chip, index, writer, segment, out)
-                with writer.loop(CHUNK, _runs(chip, stage)):
-                    _finish_run(chip, index, writer, sides, segment, parts, chain, records)
-                for number in range(len(stage.operands)):
-                    _signal_credit(chip, writer, index, number, segment)
-                sender.send_firing(writer, out, segment)
-        sender.padding_below(writer)
-    chip.add_sequencer(writer, index, "post")
-
-
-def _finish_run(
-    chip: ChipWriter,
-    index: int,
-    writer: Writer,
-    sides: list[_Side],
-    segment: Segment,
-    parts: list[Segment],
-    chain: Chain,
-    records: int,
-) -> None:
-    """One run of pixels: wait for its accumulators, finish them, give the slots back."""
-    stage = chip.mapping.stages[index]
-    home = sides[0]
-    writer.wait(home.done, stage.pixels * len(home.plans))
-    for side in sides[1:]:
-        writer.wait(side.part_token, 1)
-    first = chain.result_row(stage.nodes[0])
-    _combine(chip, index, writer, sides, segment, parts, first, records)
-    for side in sides[1:]:
-        writer.signal(side.core, side.part_credit, 1)
-    writer.signal(home.core, home.free, 1)
-    chain.rows[stage.nodes[0]] = first
-    chain.run()
-
-
-def _signal_credit(
-    chip: ChipWriter, writer: Writer, index: int, number: int, segment: Segment
-) -> None:
-    ring = chip.rings[index, number, writer.core]
-    credit = chip.credits[index, number, writer.core]
-    writer.signal(ring.producer_core, credit, segment.releases[number])
-
-
-def _combine(
-    chip: ChipWriter,
-    index: int,
-    writer: Writer,
-    sides: list[_Side],
-    segment: Segment,
-    parts: list[Segment],
-    dst: Row,
-    records: int,
-) -> None:
-    """Add partial sums and bring them to the result's numbers, run of columns by run of columns."""
-    stage = chip.mapping.stages[index]
-    op = chip.nodes[stage.nodes[0]].op
-    home = sides[0]
-    rows = {home.core: _acc(chip, index, home, segment, parts)}
-    rows |= {s.core: _part(chip, index, s, home, segment, parts) for s in sides[1:]}
-    for first, count, adders in _column_runs(stage, sides):
-        operands = [
-            rows[side.core].at(
+    def combine(self, writer: Writer, segment: Segment, dst: Row, records: int) -> None:
+        """Add partial sums and bring them to the result's numbers, column run by column run."""
+        rows = {self.home.core: self.acc(self.home, segment)}
+        rows |= {side.core: self.part(side, segment) for side in self.others}
+        for first, count, adders in self.column_runs():
+            total, *more = [
+                rows[side.core].at(
+                    writer,
+                    ((dst.cols, side.width * ACC_BYTES), (count, ACC_BYTES)),
+                    offset=(at + first - start) * ACC_BYTES,
+                    exact=True,
+                )
+                for side, start, at in adders
+            ]
+            for other in more:
+                writer.emit(Vec("add", total, total, other))
+            there = dst.at(
                 writer,
-                ((dst.cols, side.width * ACC_BYTES), (count, ACC_BYTES)),
-                offset=(at + first - start) * ACC_BYTES,
+                ((dst.cols, dst.pixel_bytes), (count, dst.channel_bytes)),
+                offset=first * dst.channel_bytes,
                 exact=True,
             )
-            for side, start, at in adders
-        ]
-        for other in operands[1:]:
-            writer.emit(Vec("add", operands[0], operands[0], other))
-        target = dst.at(
-            writer,
-            ((dst.cols, dst.pixel_bytes), (count, dst.channel_bytes)),
-            offset=first * dst.channel_bytes,
-            exact=True,
-        )
-        table = writer.desc("i32", records + first * RECORD_BYTES, ((count, RECORD_BYTES),))
-        writer.emit(_finish(op, target, operands[0], table))
+            table = writer.desc("i32", records + first * RECORD_BYTES, ((count, RECORD_BYTES),))
+            writer.emit(_finished(self.anchor.op, there, total, table))
+
+    def column_runs(self) -> Iterator[tuple[int, int, list[tuple[_Side, int, int]]]]:
+        """Maximal runs of outputs that the same cores add up: (first, count, adders).
+
+        An adder is (side, first output of its plan, where that lies in the side's row).
+        """
+        spans: list[tuple[int, int, _Side, int]] = []
+        for side in self.sides:
+            for plan in side.plans:
+                start = self.stage.blocks[plan.outputs.block].output0 + plan.outputs.output0
+                spans.append((start, start + plan.outputs.outputs, side, plan.outputs.at))
+        cuts = sorted({edge for start, stop, _, _ in spans for edge in (start, stop)})
+        for first, stop in pairwise(cuts):
+            adders = [(side, a, at) for a, b, side, at in spans if a <= first and stop <= b]
+            if adders:
+                yield first, stop - first, adders
+
+    def records(self) -> int:
+        """Per output: bias with the zero-point term folded in, and the multiplier."""
+        op = self.anchor.op
+        if not isinstance(op, QConv | QMatMul):
+            raise TypeError(f"{self.anchor} is no matrix operation")
+        sums = np.concatenate([m.sum(axis=0, dtype=np.int64) for m in self.matrices])
+        bias = self.anchor.operand(2).array.astype(np.int64) - op.x_zero_point * sums
+        records = np.empty((len(bias), 2), np.int32)
+        records[:, 0] = bias
+        records[:, 1] = self.anchor.operand(3).array.astype(np.float32).view(np.int32)
+        address = self.chip.address(self.index, self.stage.home, "records")
+        core = self.chip.core(self.stage.home)
+        core.image(address, records, f"{self.stage.name} bias and multiplier")
+        return address
 
 
-def _finish(op: object, dst: Desc, acc: Desc, table: Desc) -> Vec:
+def _finished(op: Op, dst: Desc, acc: Desc, table: Desc) -> Vec:
+    """The instruction that ends a matrix operation: to bytes, or to real numbers."""
     if not isinstance(op, QConv | QMatMul):
         raise TypeError(f"{op} is no matrix operation")
     if op.out == "f32":
         return Vec("dequant", dst, acc, table)
     return Vec("requant", dst, acc, table, (op.y_zero_point, op.lo, op.hi))
-
-
-def _column_runs(
-    stage: Stage, sides: list[_Side]
-) -> Iterator[tuple[int, int, list[tuple[_Side, int, int]]]]:
-    """Maximal runs of outputs that the same cores add up: (first, count, adders).
-
-    An adder is (side, first output of its plan, where that lies in the side's accumulator row).
-    """
-    spans: list[tuple[int, int, _Side, int]] = []
-    for side in sides:
-        for plan in side.plans:
-            start = stage.blocks[plan.outputs.block].output0 + plan.outputs.output0
-            spans.append((start, start + plan.outputs.outputs, side, plan.outputs.at))
-    cuts = sorted({edge for start, stop, _, _ in spans for edge in (start, stop)})
-    for first, stop in itertools.pairwise(cuts):
-        adders = [(side, a, at) for a, b, side, at in spans if a <= first and stop <= b]
-        if adders:
-            yield first, stop - first, adders
-
-
-def _records(chip: ChipWriter, index: int, anchor: Node, matrices: list[Array]) -> int:
-    """Per output: bias with the zero-point term folded in, and the multiplier."""
-    stage = chip.mapping.stages[index]
-    op = anchor.op
-    if not isinstance(op, QConv | QMatMul):
-        raise TypeError(f"{anchor} is no matrix operation")
-    sums = np.concatenate([m.sum(axis=0, dtype=np.int64) for m in matrices])
-    bias = anchor.operand(2).array.astype(np.int64) - op.x_zero_point * sums
-    records = np.empty((len(bias), 2), np.int32)
-    records[:, 0] = bias
-    records[:, 1] = anchor.operand(3).array.astype(np.float32).view(np.int32)
-    address = chip.address(index, stage.home, "records")
-    chip.core(stage.home).image(address, records, f"{stage.name} bias and multiplier")
-    return address

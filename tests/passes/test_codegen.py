@@ -29,6 +29,7 @@ MACHINES = {
     "one sample-and-hold": roomy(["crossbar.sample_holds=1", "adc.wiring=blocked"]),
     "two-bit inputs": roomy(["crossbar.dac_bits=2", "adc.bits=14"]),
     "binary cells": roomy(["crossbar.cell_bits=1"]),
+    "offset cells": roomy(["crossbar.encoding=offset", "crossbar.cell_bits=2", "adc.bits=9"]),
 }
 
 
