@@ -37,4 +37,5 @@ def test_codes_are_recognised_as_they_are_pasted(text: str) -> None:
 def test_an_unknown_code_is_answered() -> None:
     with pytest.raises(NmcError) as raised:
         explain("bad-vale")
+    assert raised.value.diagnostics[0].code == "unknown-code"
     assert "did you mean `bad-value`?" in raised.value.diagnostics[0].remedy
