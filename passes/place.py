@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from math import ceil, sqrt
+from typing import Literal
 
 from nmc.ir.design import Design
 from nmc.ir.diagnostics import Diagnostic, Report, error
@@ -29,18 +30,23 @@ class Place(Pass):
     takes the free crossbars of the following cores in order, and its first core is its home.
     Vector stages run where their first operand is made, or on the first core that has room.
     Room is crossbars, sequencers and SRAM.
+
+    Within a core, crossbars of a cluster share its ADCs.  `balanced` puts each tile into the
+    cluster whose ADCs have least to convert so far, `first-fit` on the first free crossbar.
     """
 
     name = "place"
     needs = "tiled"
     gives = "placed"
 
+    clusters: Literal["balanced", "first-fit"] = "balanced"
+
     def run(self, design: Design, report: Report) -> bool:
         mapping, target = mapping_of(design), design.target
         if len(mapping.tiles) > target.crossbars:
             report.add(_too_many(mapping, target))
             return False
-        state = _State(design, mapping, ring_depths(mapping))
+        state = _State(design, mapping, ring_depths(mapping), self.clusters == "balanced")
         for index in range(len(mapping.stages)):
             if not state.place(index, report):
                 return False
@@ -50,9 +56,13 @@ class Place(Pass):
 
 @dataclass(slots=True)
 class _Room:
-    """What is left of a core; SRAM and sequencers serve one step at a time."""
+    """What is left of a core; SRAM and sequencers serve one step at a time.
 
-    crossbars: int
+    `free` lists its crossbars without a tile, `conversions` what each cluster has to convert.
+    """
+
+    free: list[int]
+    conversions: list[int]
     sram: dict[int, int] = field(default_factory=dict[int, int])
     sequencers: dict[int, int] = field(default_factory=dict[int, int])
 
@@ -61,7 +71,7 @@ class _Room:
 class _Need:
     """What a stage takes of one core."""
 
-    crossbars: int
+    tiles: list[Tile]
     sram_bytes: int
     sequencers: int
 
@@ -77,8 +87,13 @@ class _Trial:
 
 class _State:
     def __init__(
-        self, design: Design, mapping: Mapping, depths: dict[tuple[int, int], int]
+        self,
+        design: Design,
+        mapping: Mapping,
+        depths: dict[tuple[int, int], int],
+        balanced: bool,
     ) -> None:
+        self.balanced = balanced
         self.target = design.target
         self.mapping = mapping
         self.depths = depths
@@ -88,7 +103,10 @@ class _State:
         self.mine: dict[int, list[int]] = {}
         for number, tile in enumerate(mapping.tiles):
             self.mine.setdefault(tile.stage, []).append(number)
-        self.rooms = [_Room(self.target.core.crossbars) for _ in range(self.target.cores)]
+        crossbars, clusters = self.target.core.crossbars, self.target.clusters_per_core
+        self.rooms = [
+            _Room(list(range(crossbars)), [0] * clusters) for _ in range(self.target.cores)
+        ]
 
     def place(self, index: int, report: Report) -> bool:
         trial = self._together(index) or self._spread(index)
@@ -110,7 +128,7 @@ class _State:
         ((_, need),) = trial.needs.items()
         near = [self._producer_core(index)] if not count else []
         for core in (*near, *range(self.target.cores)):
-            if self.rooms[core].crossbars >= count and self._fits(trial.stage.step, core, need):
+            if len(self.rooms[core].free) >= count and self._fits(trial.stage.step, core, need):
                 return self._trial(index, [core] * max(count, 1))
         return None
 
@@ -130,7 +148,7 @@ class _State:
         """A core per tile: free crossbars of the cores from `first` on; empty if they run out."""
         cores: list[int] = []
         for core in range(first, self.target.cores):
-            cores += [core] * min(self.rooms[core].crossbars, count - len(cores))
+            cores += [core] * min(len(self.rooms[core].free), count - len(cores))
             if len(cores) == count:
                 return cores
         return []
@@ -141,12 +159,11 @@ class _State:
 
     def _trial(self, index: int, cores: list[int]) -> _Trial:
         """The stage and its tiles as they would be on these cores, and what each core gives."""
-        used: dict[int, int] = {}
-        tiles: list[Tile] = []
+        mine: dict[int, list[Tile]] = {}
         for number, core in zip(self.mine.get(index, []), cores, strict=False):
-            taken = self.target.core.crossbars - self.rooms[core].crossbars + used.get(core, 0)
-            used[core] = used.get(core, 0) + 1
-            tiles.append(replace(self.tiles[number], core=core, crossbar=taken))
+            mine.setdefault(core, []).append(replace(self.tiles[number], core=core))
+        mine = {core: self._on_crossbars(core, here) for core, here in mine.items()}
+        tiles = [tile for here in mine.values() for tile in here]
         distinct = tuple(dict.fromkeys(cores))
         stage = replace(self.stages[index], home=distinct[0], cores=distinct)
         memory = stage_memory(self.mapping, stage, tiles, self.nodes)
@@ -155,7 +172,7 @@ class _State:
             tiles,
             {
                 core: _Need(
-                    used.get(core, 0),
+                    mine.get(core, []),
                     sum(_aligned(size) for _, size in memory[core])
                     + self._ring_bytes(index, stage, core),
                     self._sequencers(stage, core),
@@ -163,6 +180,28 @@ class _State:
                 for core in distinct
             },
         )
+
+    def _on_crossbars(self, core: int, tiles: list[Tile]) -> list[Tile]:
+        """The tiles on free crossbars of a core; a crossbar that isn't there if it has too few."""
+        free, load = list(self.rooms[core].free), list(self.rooms[core].conversions)
+        placed: list[Tile] = []
+        for tile in tiles:
+            crossbar = min(free, key=lambda x: (load[self._cluster(x)], x)) if free else -1
+            if free and not self.balanced:
+                crossbar = free[0]
+            if free:
+                free.remove(crossbar)
+                load[self._cluster(crossbar)] += self._conversions(tile)
+            placed.append(replace(tile, crossbar=crossbar))
+        return placed
+
+    def _cluster(self, crossbar: int) -> int:
+        return crossbar // self.target.adc.crossbars_per_cluster
+
+    def _conversions(self, tile: Tile) -> int:
+        """Conversions of one phase and slice that a tile asks for, per input."""
+        output = self.mapping.streams[self.stages[tile.stage].output]
+        return tile.outputs * output.rows * output.cols
 
     def _ring_bytes(self, index: int, stage: Stage, core: int) -> int:
         return sum(
@@ -190,7 +229,9 @@ class _State:
         step = trial.stage.step
         for core, need in trial.needs.items():
             room = self.rooms[core]
-            room.crossbars -= need.crossbars
+            for tile in need.tiles:
+                room.free.remove(tile.crossbar)
+                room.conversions[self._cluster(tile.crossbar)] += self._conversions(tile)
             room.sram[step] = room.sram.get(step, 0) + need.sram_bytes
             room.sequencers[step] = room.sequencers.get(step, 0) + need.sequencers
         self.stages[index] = trial.stage
@@ -201,7 +242,8 @@ class _State:
         """What an empty chip would have to give, against what a core has."""
         count = max(len(self.mine.get(index, [])), 1)
         each, core = self.target.core.crossbars, self.target.core
-        trial = self._trial(index, [number // each for number in range(count)])
+        cores = [min(number // each, self.target.cores - 1) for number in range(count)]
+        trial = self._trial(index, cores)
         largest = max(need.sram_bytes for need in trial.needs.values())
         return error(
             "sram-overflow",

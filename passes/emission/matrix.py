@@ -139,6 +139,8 @@ class _MatrixStage:
             self.matrices[tile.block][rows, columns],
             cell_bits=target.crossbar.cell_bits,
             slices=target.slices,
+            encoding=target.crossbar.encoding,
+            weight_bits=target.numbers.weight_bits,
         )
         self.chip.tiles.append(
             TileImage(

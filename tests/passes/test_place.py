@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Literal
 
 import pytest
 
-from nmc.ir.diagnostics import Exit, NmcError
+from nmc.ir.diagnostics import Exit, NmcError, Report
 from nmc.ir.graph import Graph
+from nmc.passes.base import mapping_of
+from nmc.passes.place import Place
 from nmc.targets import load, override
-from tests.passes.lowering import laid_out, roomy
+from tests.passes.lowering import laid_out, lowered, roomy
 from tests.passes.nets import Build
 
 
@@ -64,3 +67,20 @@ def test_rows_too_long_for_any_core_are_said_to_be() -> None:
         laid_out(graph, small, until="place")
     assert [d.code for d in caught.value.diagnostics] == ["sram-overflow"]
     assert caught.value.exit is Exit.DOES_NOT_FIT
+
+
+def busiest_cluster(clusters: Literal["balanced", "first-fit"]) -> int:
+    """Conversions of the busiest cluster of three layers that share a core of two clusters."""
+    target = override(load("exact-128"), ["core.crossbars=8"])
+    design = lowered(chain(3), target, until="tile")
+    report = Report()
+    Place(clusters).run(design, report)
+    report.check()
+    load_of: Counter[tuple[int, int]] = Counter()
+    for tile in mapping_of(design).tiles:
+        load_of[tile.core, tile.crossbar // target.adc.crossbars_per_cluster] += tile.outputs
+    return max(load_of.values())
+
+
+def test_balanced_clusters_share_the_conversions() -> None:
+    assert busiest_cluster("balanced") < busiest_cluster("first-fit")
