@@ -42,7 +42,7 @@ class Codegen(Pass):
                 _check_limits(programs[-1], design, report)
         design.mapping = mapping
         design.programs = programs
-        for program in programs:
+        for program in programs if not report.failed else ():
             for problem in check_program(program, design.target):
                 report.add(problem)
         return True

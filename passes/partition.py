@@ -18,7 +18,7 @@ from nmc.passes.base import Pass
 __all__ = ["Partition"]
 
 NUMBERS = (ops.Quantize, ops.Dequantize, ops.FlipSign, ops.Cast)
-ALONG = "only passes numbers on between host operations"
+ALONG = "only passes numbers on, with no operation of the chip beside it"
 REMEDY = "replace the operator in the model, or allow host operations"
 
 

@@ -245,6 +245,14 @@ class _State:
         cores = [min(number // each, self.target.cores - 1) for number in range(count)]
         trial = self._trial(index, cores)
         largest = max(need.sram_bytes for need in trial.needs.values())
+        busiest = max(need.sequencers for need in trial.needs.values())
+        if busiest > core.sequencers:
+            return error(
+                "too-many-sequencers",
+                f"stage `{trial.stage.name}` needs {busiest} sequencers on a core, a core has "
+                f"{core.sequencers}",
+                remedy=f"--set core.sequencers={busiest} or more",
+            )
         return error(
             "sram-overflow",
             f"no core has room for stage `{trial.stage.name}`: alone on a core it takes "

@@ -77,12 +77,12 @@ class ScheduleAdc(Pass):
 def best_step(columns: Array, bits: int, weights: Array, encoding: str = "differential") -> int:
     """The integer step with the least squared error over channel values i64[phases, n].
 
-    `weights` has the significance of each phase.  Steps beyond the one that covers every value
-    only lose resolution, so the search ends there.
+    `weights` has the significance of each phase.  Steps well beyond the one that covers every
+    value only lose resolution, so the search ends there.
     """
-    reach = int(np.abs(columns).max(initial=0))
-    top = max(1, -(-reach // (code_range(bits, encoding)[1])))
-    candidates = np.unique(np.rint(np.geomspace(1, top, num=min(top, 32))).astype(int))
+    lo, hi = int(columns.min(initial=0)), int(columns.max(initial=0))
+    top = full_step(lo, hi, bits, encoding) * 5 // 4 + 1
+    candidates = np.unique(np.rint(np.geomspace(1, top, num=min(top, 40))).astype(int))
     square = weights.astype(np.float64) ** 2
 
     def loss(step: int) -> float:
@@ -96,6 +96,17 @@ def least_bits(lo: int, hi: int, most: int, encoding: str = "differential") -> i
     """The fewest bits whose codes, at step 1, cover lo..hi; `most` if none up to it do."""
     ranges = ((bits, code_range(bits, encoding)) for bits in range(1, most))
     return next((bits for bits, (least, top) in ranges if least <= lo and hi <= top), most)
+
+
+def full_step(lo: int, hi: int, bits: int, encoding: str = "differential") -> int:
+    """The smallest step at which no value of lo..hi clips.
+
+    A signed converter of one bit has no code above zero: there, what rounds to zero must do.
+    """
+    least, top = code_range(bits, encoding)
+    above = -(-hi // top) if top else 2 * hi
+    below = -(-lo // least) if least else 0
+    return max(1, above, below)
 
 
 def _levels(mapping: Mapping, nodes: dict[str, Node], target: Target) -> list[Array]:
@@ -136,8 +147,7 @@ def _scheduled(tile: Tile, levels: Array, windows: list[Array] | None, target: T
         lo, hi = int(low[s::slices].min(initial=0)), int(high[s::slices].max(initial=0))
         if encoding != "differential" and s == 0:
             hi = max(hi, tile.rows * target.crossbar.max_digit)  # the unit column is read as it is
-        reach = max(-lo, hi)
-        full = max(1, -(-reach // code_range(bits, encoding)[1]))
+        full = full_step(lo, hi, bits, encoding)
         steps.append(full)
         widths.append(least_bits(lo, hi, bits, encoding))
         if full > 1 and target.adc.range == "clip":

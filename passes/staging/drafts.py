@@ -8,6 +8,7 @@ from math import gcd
 from nmc.ir.graph import Graph, Node, Unit, Value
 from nmc.ir.layout import Digit, Digits, Form, row_form
 from nmc.ir.mapping import ONE_PIXEL, Kind, Operand, Role, Stage, Stream, StreamIo, Window
+from nmc.ir.ops import Dequantize, Quantize
 
 __all__ = ["Builder", "Place", "StageDraft", "StreamDraft", "plain"]
 
@@ -227,8 +228,12 @@ def stage_form(form: Form) -> Digits:
 
 
 def name_of(node: Node) -> str:
-    """What people call it: the ONNX node it came from, or else its result."""
-    return node.loc.node or node.output.name
+    """What people call it: the ONNX node it came from, or else its result.
+
+    A quantize or dequantize of our own goes by its result: it stands beside the ONNX node.
+    """
+    coded = isinstance(node.op, Quantize | Dequantize)
+    return node.output.name if coded else node.loc.node or node.output.name
 
 
 def is_view(node: Node) -> bool:

@@ -96,7 +96,7 @@ def test_the_chip_can(case: str) -> None:
     op, shape, constants, unit = ON_CHIP[case]
     node = alone(op, *shape, constants=constants)
     if ops_that_carry(op):  # without a neighbour that computes, they are the host's
-        assert node.why == "only passes numbers on between host operations"
+        assert node.why == "only passes numbers on, with no operation of the chip beside it"
     else:
         assert node.unit == unit
         assert node.why

@@ -69,6 +69,14 @@ def test_rows_too_long_for_any_core_are_said_to_be() -> None:
     assert caught.value.exit is Exit.DOES_NOT_FIT
 
 
+def test_too_few_sequencers_are_said_to_be() -> None:
+    with pytest.raises(NmcError) as caught:
+        laid_out(chain(2), roomy(["core.sequencers=1"]), until="place")
+    (problem,) = caught.value.diagnostics
+    assert problem.code == "too-many-sequencers"
+    assert "needs 2 sequencers" in problem.message
+
+
 def busiest_cluster(clusters: Literal["balanced", "first-fit"]) -> int:
     """Conversions of the busiest cluster of three layers that share a core of two clusters."""
     target = override(load("exact-128"), ["core.crossbars=8"])

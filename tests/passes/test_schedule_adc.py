@@ -8,7 +8,7 @@ import pytest
 from nmc.ir import ops
 from nmc.ir.graph import Graph
 from nmc.ir.slices import convert
-from nmc.passes.schedule_adc import best_step, least_bits
+from nmc.passes.schedule_adc import best_step, full_step, least_bits
 from tests.passes.lowering import laid_out, roomy
 from tests.passes.nets import Build
 
@@ -96,3 +96,20 @@ def test_offset_cells_use_unsigned_codes_that_also_hold_the_unit_column() -> Non
         assert tile.rows < 2 ** tile.bits[0]
         # 128 rows of levels up to 3 in unsigned codes; signed ones would need a bit more.
         assert max(tile.bits) <= 9
+
+
+@pytest.mark.parametrize(
+    ("lo", "hi", "bits", "step"),
+    [(-8, 7, 4, 1), (-9, 7, 4, 2), (-8, 8, 4, 2), (-100, 20, 4, 13), (0, 0, 4, 1), (-3, 5, 1, 10)],
+)
+def test_nothing_clips_at_the_full_step(lo: int, hi: int, bits: int, step: int) -> None:
+    assert full_step(lo, hi, bits) == step
+    ends = np.array([lo, hi])
+    assert (np.abs(convert(ends, step, bits) - ends) <= step / 2).all()
+
+
+@pytest.mark.parametrize("range_", ["full", "clip", "calibrated"])
+def test_even_a_converter_of_one_bit_gets_a_schedule(range_: str) -> None:
+    target = roomy(["adc.bits=1", f"adc.range={range_}"], base="spin-128")
+    tiles = laid_out(convolution(), target, until="schedule-adc").tiles
+    assert all(step >= 1 for tile in tiles for step in tile.steps)
