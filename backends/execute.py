@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,7 +22,7 @@ from nmc.ir.mapping import Step, StepKind
 from nmc.ir.program import Program
 from nmc.ir.target import Target
 
-__all__ = ["Execution", "StepRun", "execute", "sample_shape", "validate_inputs"]
+__all__ = ["Execution", "StepRun", "execute", "races_found", "sample_shape", "validate_inputs"]
 
 LANE_BYTES = 1 << 29
 """About how much simulated memory is held at once; more samples run in parts."""
@@ -149,23 +150,42 @@ def execute(
         else:
             program = programs[step.name]
             lanes = lanes_limit or fitting_lanes(program, contents.target, inflight)
-            made, result = run_chip(
-                program,
-                contents.target,
-                {name: env[name] for name in step.inputs},
-                lanes * inflight,
-                inflight=inflight,
-                engine=engine,
-                max_cycles=max_cycles,
-                detect_races=detect_races,
-                progress=progress,
-                attach=partial(attach, step.name) if attach is not None else None,
-                places=partial(ProgramPlaces, contents, step.name),
-            )
+            with explaining(contents, step):
+                made, result = run_chip(
+                    program,
+                    contents.target,
+                    {name: env[name] for name in step.inputs},
+                    lanes * inflight,
+                    inflight=inflight,
+                    engine=engine,
+                    max_cycles=max_cycles,
+                    detect_races=detect_races,
+                    progress=progress,
+                    attach=partial(attach, step.name) if attach is not None else None,
+                )
             env |= made
         runs.append(StepRun(step.name, step.kind, time.perf_counter() - begun, result))
     outputs = {v.name: output(v, env, samples) for v in contents.graph.outputs}
     return Execution(outputs, samples, inflight, tuple(runs), time.perf_counter() - start)
+
+
+@contextmanager
+def explaining(contents: Contents, step: Step) -> Iterator[None]:
+    """Problems of the program leave it with assembly line, layer and ONNX node."""
+    try:
+        yield
+    except NmcError as problem:
+        raise explained(problem, ProgramPlaces.of(contents, step.name)) from problem
+
+
+def races_found(contents: Contents, execution: Execution) -> list[Diagnostic]:
+    """The races of a run that looked for them, as errors with their places."""
+    return [
+        diagnostic
+        for step in execution.steps
+        if step.result is not None and step.result.races
+        for diagnostic in race_diagnostics(step.result.races, ProgramPlaces.of(contents, step.name))
+    ]
 
 
 def output(value: Value, env: Mapping[str, Array], samples: int) -> Array:
@@ -205,7 +225,6 @@ def run_chip(
     detect_races: bool,
     progress: Callable[[int], None] | None,
     attach: Callable[[Machine], None] | None,
-    places: Callable[[], ProgramPlaces],
 ) -> tuple[dict[str, Array], Result]:
     """Outputs of all samples, `part` of them at a time, and the timing that all parts have.
 
@@ -224,6 +243,7 @@ def run_chip(
             max_cycles=max_cycles,
             progress=progress,
             detect_races=detect_races and first is None,
+            attach=attach if first is None else None,
         )
         first = first or result
         if result.output_cycles != first.output_cycles:

@@ -1,6 +1,6 @@
 """Where an instruction comes from: its assembly line, its layer, and the ONNX nodes behind it.
 
-Texts about a program begin with ``core 0 conv1.post pc 12``; `ProgramPlaces.named` finds the
+Texts about a program name it as ``core 0 conv1.post pc 12``; `ProgramPlaces.named` finds the
 instruction again, so that errors of the check and of every engine can be explained alike.
 """
 
@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from nmc.backends.container.contents import Contents
 from nmc.backends.simulator.result import Race
 from nmc.ir.diagnostics import Diagnostic, Loc, NmcError, error
-from nmc.ir.graph import Node
-from nmc.ir.mapping import Buffer, Stage
+from nmc.ir.graph import Graph, Node
+from nmc.ir.mapping import Buffer, Mapping, Stage
 from nmc.ir.matrices import nodes_by_result
 from nmc.ir.program import CoreProgram, Desc, Instruction, Mvm, Program, ProgramCells, Space, Vec
 from nmc.ir.program_spans import operands
 from nmc.ir.program_text import instruction_text, print_program
 
-__all__ = ["CodePlace", "ProgramPlaces", "explained", "race_diagnostics"]
+if TYPE_CHECKING:
+    from nmc.backends.container.contents import Contents
 
-NAMED = re.compile(r"core (\d{1,9}) (.+?) pc (\d{1,9})\b")
+__all__ = ["CodePlace", "ProgramPlaces", "explained", "explained_one", "race_diagnostics"]
+
+NAMED = re.compile(r"(?:^|: )core (\d{1,9}) (.+?) pc (\d{1,9})\b")
 SEQUENCER_LINE = re.compile(r"( *)sequencer \d+ ")
 CORE_LINE = re.compile(r"  core (\d+) \{")
 
@@ -73,14 +76,16 @@ def node_text(loc: Loc) -> str:
 
 @dataclass(eq=False)
 class ProgramPlaces:
-    """The places of one chip step's program."""
+    """The places of the program of the chip step that is called `step`."""
 
-    contents: Contents
+    graph: Graph
+    mapping: Mapping
     step: str
-    program: Program = field(init=False)
+    program: Program
 
-    def __post_init__(self) -> None:
-        self.program = self.contents.program_of[self.step]
+    @staticmethod
+    def of(contents: Contents, step: str) -> ProgramPlaces:
+        return ProgramPlaces(contents.graph, contents.mapping, step, contents.program_of[step])
 
     def at(self, core: int, sequencer: int, pc: int) -> CodePlace:
         """The place of an instruction; KeyError or IndexError if there is none."""
@@ -101,8 +106,9 @@ class ProgramPlaces:
         )
 
     def named(self, text: str) -> CodePlace | None:
-        """The instruction that a text begins with: `core 0 conv1.post pc 12...`."""
-        found = NAMED.match(text)
+        """The instruction that a text is about: `core 0 conv1.post pc 12...`, at its beginning or
+        after a colon."""
+        found = NAMED.search(text)
         if found is None or int(found[1]) not in self.cores:
             return None
         core, pc = int(found[1]), int(found[3])
@@ -118,14 +124,16 @@ class ProgramPlaces:
     @cached_property
     def buffers(self) -> tuple[Buffer, ...]:
         """Those of this step's stages."""
-        mapping = self.contents.mapping
+        mapping = self.mapping
         return tuple(
-            b for b in mapping.buffers if mapping.steps[mapping.stages[b.stage].step].name == self.step
+            b
+            for b in mapping.buffers
+            if mapping.steps[mapping.stages[b.stage].step].name == self.step
         )
 
     @cached_property
     def _graph_nodes(self) -> dict[str, Node]:
-        return nodes_by_result(self.contents.graph)
+        return nodes_by_result(self.graph)
 
     @cached_property
     def _lines(self) -> dict[tuple[int, int], int]:
@@ -140,7 +148,7 @@ class ProgramPlaces:
         return lines
 
     def _stage(self, core: int, sequencer: int) -> tuple[Stage | None, str]:
-        mapping = self.contents.mapping
+        mapping = self.mapping
         for use in mapping.sequencers:
             at = (mapping.steps[use.step].name, use.core, use.sequencer)
             if at == (self.step, core, sequencer):
@@ -149,7 +157,8 @@ class ProgramPlaces:
 
     def _nodes(self, stage: Stage, core: int, instruction: Instruction) -> tuple[Loc, ...]:
         known = [name for name in self._names(stage, core, instruction) if name in stage.nodes]
-        nodes = [self._graph_nodes[name] for name in known or stage.nodes]
+        there = self._graph_nodes  # a file that is still being checked may lack some
+        nodes = [there[name] for name in known or stage.nodes if name in there]
         return tuple(dict.fromkeys(loc for node in nodes for loc in node.origin if loc.node))
 
     def _names(self, stage: Stage, core: int, instruction: Instruction) -> Iterator[str]:
@@ -168,7 +177,7 @@ class ProgramPlaces:
         """What the buffer of an operand holds."""
         for b in self.buffers if desc.space is Space.SRAM else ():
             there = b.address <= desc.base < b.address + b.bytes
-            if there and b.core == core and self.contents.mapping.stages[b.stage] is stage:
+            if there and b.core == core and self.mapping.stages[b.stage] is stage:
                 return b.role
         return ""
 
@@ -177,7 +186,7 @@ class ProgramPlaces:
 
 
 def explained(problem: NmcError, places: ProgramPlaces) -> NmcError:
-    """The same problem, with the places of the instructions that its texts begin with."""
+    """The same problem, with the places of the instructions that its texts name."""
     return NmcError(*(explained_one(d, places) for d in problem.diagnostics))
 
 
@@ -186,8 +195,10 @@ def explained_one(diagnostic: Diagnostic, places: ProgramPlaces) -> Diagnostic:
     first = places.named(diagnostic.message) or (found[0] if found else None)
     if first is None:
         return diagnostic
-    notes = tuple(with_place(text, places) for text in diagnostic.notes)
-    return replace(diagnostic, loc=first.loc, notes=notes or (str(first),))
+    notes = [with_place(text, places) for text in diagnostic.notes]
+    if not notes and first.layer:
+        notes = [f"layer {first.layer}, its {first.role}"]
+    return replace(diagnostic, loc=first.loc, notes=tuple(notes))
 
 
 def with_place(text: str, places: ProgramPlaces) -> str:
@@ -199,7 +210,9 @@ def race_diagnostics(races: tuple[Race, ...], places: ProgramPlaces) -> list[Dia
     """Races as errors, each at its later instruction."""
     return [
         explained_one(
-            error("race", f"{race.kind}, {race.span}", notes=filter(None, (race.second, race.first))),
+            error(
+                "race", f"{race.kind}, {race.span}", notes=filter(None, (race.second, race.first))
+            ),
             places,
         )
         for race in races

@@ -8,12 +8,23 @@ from collections.abc import Mapping as Dict
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from nmc.ir.mapping import Mapping
-from nmc.ir.program import INPUTS, CoreProgram, End, Loop, Mvm, Program, Sequencer
+from nmc.ir.program import (
+    INPUTS,
+    CoreProgram,
+    End,
+    Loop,
+    Mvm,
+    Program,
+    Sequencer,
+    TileImage,
+    TileRead,
+)
 from nmc.ir.target import Target
 
-__all__ = ["AdcPlace", "Counts", "Place", "count", "mvms", "tile_numbers"]
+__all__ = ["AdcPlace", "Counts", "Place", "count", "mvms", "sequencer_mvms", "tile_numbers"]
 
 Place = tuple[int, int]
 """(core, crossbar)."""
@@ -22,6 +33,7 @@ AdcPlace = tuple[int, int, int]
 """(core, cluster, ADC)."""
 
 TileKey = tuple[int, int, int, int]
+Channels = npt.NDArray[np.int64]
 
 
 @dataclass(slots=True)
@@ -105,23 +117,27 @@ def add_reads(
         stage = mapping.tiles[numbers[key]].stage
         stages.add(stage)
         cluster = image.crossbar // target.adc.crossbars_per_cluster
-        for s in range(image.slices):
-            if not read.converted[s]:
-                continue
-            made = image.outputs * times * target.phases
+        for channels, bits in converted_channels(read, image):
+            made = len(channels) * times * target.phases
             counts.conversions[stage, (image.core, image.crossbar)] += made
-            channels = image.channel0 + np.arange(image.outputs) * image.slices + s
             for adc, share in adc_shares(channels, image.encoding, target).items():
                 place = (step, stage, (image.core, cluster, adc))
                 served = share * times * target.phases
                 counts.adc_conversions[place] += served
-                counts.adc_cycles[place] += served * target.conversion_cycles(read.bits[s])
+                counts.adc_cycles[place] += served * target.conversion_cycles(bits)
     for stage in stages:
         counts.reads[stage] += times
 
 
-def adc_shares(
-    channels: np.ndarray[tuple[int], np.dtype[np.int64]], encoding: str, target: Target
-) -> Counter[int]:
+def converted_channels(read: TileRead, image: TileImage) -> Iterator[tuple[Channels, int]]:
+    """Channels that are converted at the same bits: slice by slice, then the unit column."""
+    for s in range(image.slices):
+        if read.converted[s]:
+            yield image.channel0 + np.arange(image.outputs) * image.slices + s, read.bits[s]
+    if image.encoding != "differential":
+        yield np.array([image.channel0 + image.outputs * image.slices]), read.bits[0]
+
+
+def adc_shares(channels: Channels, encoding: str, target: Target) -> Counter[int]:
     """How many of the channels each ADC of the cluster serves."""
     return Counter(target.adc_of_channel(int(c), encoding) for c in channels)  # type: ignore[arg-type]

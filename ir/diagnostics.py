@@ -137,6 +137,7 @@ CODES: dict[str, Code] = {
     "deadlock": Code(Exit.BAD_INPUT, "every sequencer waits and nothing can wake one"),
     "race": Code(Exit.BAD_INPUT, "bytes are read or overwritten without being ordered"),
     "run-limit": Code(Exit.THRESHOLD, "the simulation reached its cycle limit"),
+    "trace-cut": Code(Exit.OK, "a trace holds less than there was to tell"),
     # Verdicts.
     "not-exact": Code(Exit.THRESHOLD, "outputs differ where equality was demanded"),
     "threshold-failed": Code(Exit.THRESHOLD, "a measured figure is under the asked threshold"),

@@ -24,6 +24,8 @@ ROUNDS = 3
 """Inputs that the game is played for: a second and a third, as the first meets empty pipelines."""
 
 MAX_MOVES = 100_000_000
+NOTED = 8
+"""Instructions named with a semaphore that is out of balance."""
 
 
 def token_problems(program: p.Program) -> list[Diagnostic]:
@@ -156,10 +158,23 @@ def balance_problems(players: Sequence[Player]) -> list[Diagnostic]:
             "bad-program",
             f"semaphore {sem} of core {core} is given {given[core, sem]} and taken "
             f"{taken[core, sem]} times for each input",
+            notes=touching(players, (core, sem)),
         )
         for core, sem in sorted(given.keys() | taken.keys())
         if given[core, sem] != taken[core, sem]
     ]
+
+
+def touching(players: Sequence[Player], semaphore: Semaphore) -> list[str]:
+    """The instructions that give to a semaphore, or take from it; of many the first."""
+    found = [
+        f"core {player.core} {player.sequencer.label} pc {pc}: {instruction_text(instruction)}"
+        for player in players
+        for pc, instruction in enumerate(player.sequencer.instructions)
+        if semaphore in gives(instruction, player.core)
+        or (isinstance(instruction, p.Wait) and (player.core, instruction.sem) == semaphore)
+    ]
+    return found[:NOTED]
 
 
 def count(body: Tree, times: int, given: Counter[Semaphore], taken: Counter[Semaphore]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -13,16 +14,20 @@ from threadpoolctl import threadpool_limits
 import nmc
 from nmc import data
 from nmc.backends.container import Contents, ModelInfo, contents_of, read_container, write_container
+from nmc.backends.energy import EnergyReport, energy_of_run
 from nmc.backends.execute import Execution, execute
 from nmc.backends.report_data import ReportData, report_data
 from nmc.backends.simulator import MAX_CYCLES
+from nmc.backends.simulator.machine import Machine
+from nmc.backends.trace import MAX_EVENTS, Recorder, Trace, check_ending, write_trace
 from nmc.checking import Verdict, check_model
 from nmc.compiling import Compilation, Wish, compile_design
 from nmc.data import InputData
 from nmc.frontend import Source
-from nmc.ir.diagnostics import Diagnostic, Report
+from nmc.ir.diagnostics import Diagnostic, NmcError, Report, error
 from nmc.ir.graph import Array
 from nmc.ir.target import Target
+from nmc.output import atomic, check_writable
 from nmc.pipeline import Observer
 from nmc.verifying import Demands, Verification, verify
 
@@ -42,6 +47,7 @@ class Run:
     outputs: dict[str, Array]
     samples: int
     execution: Execution
+    contents: Contents = field(repr=False)
 
     @property
     def cycles(self) -> int:
@@ -67,6 +73,16 @@ class Run:
     @property
     def adc_utilization(self) -> float:
         return self.execution.adc_utilization
+
+    @property
+    def energy(self) -> EnergyReport:
+        """What the inputs in flight cost: by component, layer and core, per MAC, beside GPUs."""
+        return energy_of_run(self.contents, self.execution)
+
+    @property
+    def energy_j(self) -> float:
+        """Of one input, on the chip."""
+        return self.energy.energy_j
 
     @property
     def wall_s(self) -> float:
@@ -113,8 +129,15 @@ class Compiled:
         max_cycles: int = MAX_CYCLES,
         detect_races: bool = False,
         progress: Callable[[int], None] | None = None,
+        attach: Callable[[str, Machine], None] | None = None,
     ) -> Run:
-        """Simulate the program on inputs; `inflight` of them share the chip at a time."""
+        """Simulate the program on inputs; `inflight` of them share the chip at a time.
+
+        `attach` is that of a `nmc.backends.trace.Recorder` or a `nmc.backends.debugger.Debugger`,
+        which watch the engine `reference`.
+        """
+        check_count("inflight", inflight)
+        check_count("max_cycles", max_cycles)
         given = self.inputs(x, samples=inflight)
         with threadpool_limits(1):
             done = execute(
@@ -125,8 +148,32 @@ class Compiled:
                 max_cycles=max_cycles,
                 detect_races=detect_races,
                 progress=progress,
+                attach=attach,
             )
-        return Run(dict(done.outputs), given.samples, done)
+        return Run(dict(done.outputs), given.samples, done, self.contents)
+
+    def trace(
+        self,
+        path: str | os.PathLike[str],
+        x: Any = "random",
+        *,
+        inflight: int = 1,
+        window: tuple[int, int] | None = None,
+        limit: int = MAX_EVENTS,
+    ) -> Trace:
+        """Simulate on inputs and write what every unit did: `.pftrace` or `.json`.
+
+        `window` is the cycles (first, end) that are looked at, `limit` the most events kept.
+        """
+        place = Path(path)
+        check_ending(place)
+        check_writable(place)
+        recorder = Recorder(self.contents, window=window, limit=limit)
+        self.run(x, inflight=inflight, engine="reference", attach=recorder.attach)
+        made = recorder.trace()
+        with atomic(place) as stream:
+            write_trace(made, stream, place.suffix)
+        return made
 
     def verify(
         self,
@@ -140,6 +187,8 @@ class Compiled:
         progress: Callable[[int], None] | None = None,
     ) -> Verification:
         """Compare simulated outputs with the quantised graph's, and with the model's own."""
+        if samples is not None:
+            check_count("samples", samples)
         made = samples or DEFAULT_SAMPLES
         with threadpool_limits(1):
             return verify(
@@ -167,7 +216,7 @@ def compile(
     *,
     calib: Any = None,
     input_shapes: Shapes | None = None,
-    set: Sequence[str] = (),
+    set: str | Sequence[str] = (),
     mesh: str = "",
     seed: int = 0,
     host_ops: str = "allow",
@@ -178,22 +227,28 @@ def compile(
 
     `calib` are inputs like those the model will see: a text as on the command line, an array, or
     a mapping of arrays by input name; a float model without them is calibrated on random inputs,
-    with a warning.  `set` are `KEY=VALUE` texts that change the target.  NmcError carries every
-    problem that could be found.
+    with a Python warning beside that in `.diagnostics`.  `set` are `KEY=VALUE` texts, or one, that
+    change the target.  NmcError carries every problem that could be found.
     """
+    check_model_kind(model)
+    check_count("seed", seed, least=0)
     wish = Wish(
         model,
         target=target,
         calib=calib,
         input_shapes=dict(input_shapes or {}),
-        overrides=tuple(set),
+        overrides=overrides_of(set),
         mesh=mesh,
         seed=seed,
         host_ops=host_ops,
         pipeline=pipeline,
     )
     with threadpool_limits(1):
-        return Compiled(contents_from(compile_design(wish, Report(), observer=observer)))
+        compiled = Compiled(contents_from(compile_design(wish, Report(), observer=observer)))
+    for each in compiled.diagnostics:
+        if each.code == "random-calibration":
+            warnings.warn(f"{each.message}; {each.remedy}", stacklevel=2)
+    return compiled
 
 
 def contents_from(done: Compilation) -> Contents:
@@ -215,6 +270,26 @@ def contents_from(done: Compilation) -> Contents:
     )
 
 
+def overrides_of(given: str | Sequence[str]) -> tuple[str, ...]:
+    """`KEY=VALUE` texts from one or several."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def check_model_kind(model: object) -> None:
+    """`bad-option` for what can't be a model."""
+    if not isinstance(model, str | os.PathLike | bytes) and not hasattr(model, "opset_import"):
+        kind = type(model).__name__
+        message = f"a model is a path, bytes or an onnx.ModelProto, not {kind}"
+        raise NmcError(error("bad-option", message))
+
+
+def check_count(name: str, value: object, *, least: int = 1) -> None:
+    """`bad-option` for what is no whole number of at least `least`."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        message = f"`{name}` is {value!r:.40}; it must be a whole number, at least {least}"
+        raise NmcError(error("bad-option", message))
+
+
 def load(path: str | os.PathLike[str]) -> Compiled:
     """Read a mapping file.  NmcError says which member is wrong, and how."""
     return Compiled(read_container(Path(path)))
@@ -225,16 +300,17 @@ def check(
     target: str | Target = "spin-128",
     *,
     input_shapes: Shapes | None = None,
-    set: Sequence[str] = (),
+    set: str | Sequence[str] = (),
     mesh: str = "",
     host_ops: str = "allow",
 ) -> Verdict:
     """Say whether a model compiles, what runs where, and what is in the way."""
+    check_model_kind(model)
     wish = Wish(
         model,
         target=target,
         input_shapes=dict(input_shapes or {}),
-        overrides=tuple(set),
+        overrides=overrides_of(set),
         mesh=mesh,
         host_ops=host_ops,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -15,7 +15,8 @@ import numpy as np
 from nmc.ir.diagnostics import Diagnostic, Loc, NmcError, error
 from nmc.ir.graph import Array
 
-__all__ = ["atomic", "check_writable", "save_npz", "write_text"]
+__all__ = ["atomic", "check_writable", "files_in", "keep_inputs", "make_folder",
+           "save_npz", "write_text"]  # fmt: skip
 
 
 @contextmanager
@@ -57,6 +58,59 @@ def check_writable(path: Path) -> None:
     if not os.access(folder, os.W_OK):
         message = f"{path} can't be written: the folder {folder} is read-only"
         raise NmcError(error("file-unreadable", message, Loc(file=str(path))))
+
+
+def keep_inputs(outputs: Iterable[Path | str | None], inputs: Iterable[Path | str]) -> None:
+    """Refuses, with `bad-option`, to write an output over an input or another output.
+
+    Links are followed.  Outputs that are None or `-` are none; inputs that are no files, too.
+    """
+    read = [Path(each) for each in inputs]
+    written: list[Path] = []
+    for path in (Path(each) for each in outputs if each and str(each) != "-"):
+        if any(same_file(path, each) for each in read):
+            message = f"{path} is read by this command, and would be overwritten"
+            raise NmcError(error("bad-option", message, remedy="give the output another name"))
+        if any(same_place(path, each) for each in written):
+            message = f"{path} would be written twice, for different things"
+            raise NmcError(error("bad-option", message, remedy="give one of them another name"))
+        written.append(path)
+
+
+def same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.is_file() and other.is_file() and one.samefile(other)
+    except (OSError, ValueError):
+        return False
+
+
+def same_place(one: Path, other: Path) -> bool:
+    """As `same_file`, also where neither exists yet."""
+    try:
+        return one.resolve() == other.resolve() or same_file(one, other)
+    except (OSError, RuntimeError):
+        return False
+
+
+def files_in(texts: Iterable[str]) -> list[Path]:
+    """The files that texts such as `X.npz`, `X.npz:KEY` or `NAME=X.npy` may speak of."""
+    found = []
+    for text in texts:
+        starts = [0, *(i + 1 for i, character in enumerate(text) if character == "=")]
+        for tail in (text[start:] for start in starts):
+            found += [Path(part) for part in (tail, tail.rpartition(":")[0]) if part]
+    return found
+
+
+def make_folder(path: Path) -> None:
+    """A folder of this name; `file-unreadable` where a file stands or the system refuses."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        message = f"{path} is a file; the name of a folder is needed"
+        raise NmcError(error("file-unreadable", message, Loc(file=str(path)))) from None
+    except OSError as failure:
+        raise NmcError(refused(path, failure)) from None
 
 
 def refused(path: Path, failure: OSError) -> Diagnostic:

@@ -23,6 +23,7 @@ from nmc.backends.container.arrays import decode_array
 from nmc.backends.container.contents import FORMAT, VERSION, Contents, Manifest
 from nmc.backends.container.programs import ProgramIndex, program_from
 from nmc.backends.container.records import QuantEntry, quantization_of
+from nmc.backends.program_places import ProgramPlaces, explained_one
 from nmc.ir.diagnostics import Diagnostic, Loc, NmcError, Severity, error
 from nmc.ir.graph import Array, Graph
 from nmc.ir.graph_text import parse_graph
@@ -169,7 +170,9 @@ class Reading:
         mapping = self.mapping(target)
         graph = self.graph()
         programs = tuple(
-            self.program(step, target) for step in mapping.steps if step.kind is StepKind.CHIP
+            self.program(step, target, graph, mapping)
+            for step in mapping.steps
+            if step.kind is StepKind.CHIP
         )
         hosts = {
             step.name: self.member(f"host/{step.name}.onnx")
@@ -206,7 +209,8 @@ class Reading:
             raise self.archive.refusal("bad-mapping", message, name)
         return graph
 
-    def program(self, step: Step, target: Target) -> Program:
+    def program(self, step: Step, target: Target, graph: Graph, mapping: Mapping) -> Program:
+        """A chip step's program; problems of its instructions with layer and ONNX node."""
         name = f"program/{step.name}.json"
         index = self.json(name, self.member(name), ProgramIndex, "bad-program")
         words = self.array(f"program/{step.name}.words.npy")
@@ -216,7 +220,8 @@ class Reading:
             name,
             lambda: program_from(index, words, images, self.array, self.archive.loc(name)),
         )
-        self.refuse(check_program(program, target), name)
+        places = ProgramPlaces(graph, mapping, step.name, program)
+        self.refuse((explained_one(d, places) for d in check_program(program, target)), name)
         return program
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:

@@ -13,6 +13,7 @@ from nmc.backends.energy.ledger import Charge, Leak
 from nmc.backends.energy.parts import COMPONENTS, Scope
 from nmc.backends.energy.peak import Rated, macs_per_s, mvm_ns, phase_ns, rated_power
 from nmc.backends.energy.report import UNATTRIBUTED, EnergyReport, MacCount, energy_of
+from nmc.backends.energy.runs import energy_of_run, mac_count
 
 __all__ = [
     "COMPONENTS",
@@ -34,7 +35,9 @@ __all__ = [
     "claims_of",
     "crossbar_area_um2",
     "energy_of",
+    "energy_of_run",
     "gpu_baselines",
+    "mac_count",
     "macs_per_s",
     "mvm_ns",
     "phase_ns",

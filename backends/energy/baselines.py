@@ -74,5 +74,7 @@ def baseline_of(entry: Mapping[str, Any]) -> Baseline:
 def claims_of(fj_per_mac: Mapping[Scope, float]) -> tuple[Claim, ...]:
     """The claim for each baseline at each scope."""
     return tuple(
-        Claim(baseline, scope, fj) for baseline in gpu_baselines() for scope, fj in fj_per_mac.items()
+        Claim(baseline, scope, fj)
+        for baseline in gpu_baselines()
+        for scope, fj in fj_per_mac.items()
     )

@@ -78,9 +78,7 @@ def sequencer_cell_pj(
     return cell_read_pj(level, activity, target)
 
 
-def priced(
-    events: Events, target: Target, cell_pj: float
-) -> Iterator[tuple[str, str, int, float]]:
+def priced(events: Events, target: Target, cell_pj: float) -> Iterator[tuple[str, str, int, float]]:
     """(component, event, count, pJ each) of everything that `Events` counts.
 
     Flits that only enter the mesh are not charged: what a hop costs includes its router.
@@ -135,9 +133,7 @@ def leaks_of(program: Program, result: Result, target: Target) -> Iterator[Leak]
             yield from kind_leaks(kind, program, target, time_ns)
 
 
-def kind_leaks(
-    kind: PartKind, program: Program, target: Target, time_ns: float
-) -> Iterator[Leak]:
+def kind_leaks(kind: PartKind, program: Program, target: Target, time_ns: float) -> Iterator[Leak]:
     if kind.per_core:
         on = powered_routers(program, target) if kind.component == "noc" else None
         for core in powered_cores(program) if on is None else on:

@@ -68,9 +68,7 @@ def part_kinds(target: Target) -> tuple[PartKind, ...]:
     cells = crossbar.rows * crossbar.cols * core.crossbars
     return (
         PartKind("cells", cells, 0, costs.cell.area_um2, costs.cell.leak_uw),
-        PartKind(
-            "dacs", crossbar.rows * core.crossbars, 0, costs.dac.area_um2, costs.dac.leak_uw
-        ),
+        PartKind("dacs", crossbar.rows * core.crossbars, 0, costs.dac.area_um2, costs.dac.leak_uw),
         PartKind(
             "sample-holds",
             stages * core.crossbars,

@@ -36,7 +36,9 @@ def mvm_ns(target: Target, input_bits: int | None = None) -> float:
     return one + (phases - 1) * phase_ns(target) + target.shift_add.t_ns
 
 
-def macs_per_s(target: Target, input_bits: int | None = None, weight_bits: int | None = None) -> float:
+def macs_per_s(
+    target: Target, input_bits: int | None = None, weight_bits: int | None = None
+) -> float:
     """Multiply-accumulates a second with every crossbar full and never waiting.
 
     Widths beyond those that the compiler maps may be asked for, as papers state them.  The unit

@@ -122,6 +122,11 @@ class EnergyReport:
         return {k: pj * J_PER_PJ / self.inputs for k, pj in self.by_layer_pj.items()}
 
     @property
+    def by_core_j(self) -> dict[int | None, float]:
+        """Of one input."""
+        return {k: pj * J_PER_PJ / self.inputs for k, pj in self.by_core_pj.items()}
+
+    @property
     def mean_power_w(self) -> float:
         return self.total_pj / self.time_ns * 1e-3 if self.time_ns else 0.0
 

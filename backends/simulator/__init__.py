@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
+from nmc.backends.simulator.fast import run_fast
 from nmc.backends.simulator.machine import Machine
 from nmc.backends.simulator.reference import run_reference
 from nmc.backends.simulator.result import AdcUse, Events, Race, Result, SequencerUse
@@ -53,7 +54,7 @@ class Engine(Protocol):
     ) -> Result: ...
 
 
-ENGINES: dict[str, Engine] = {"reference": run_reference}
+ENGINES: dict[str, Engine] = {"reference": run_reference, "fast": run_fast}
 
 
 def simulate(

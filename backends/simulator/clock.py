@@ -121,7 +121,8 @@ class Clock:
         self.every_cycle = every_cycle
         self.observer: Observer | None = None
         self.pause: Callable[[int], None] | None = None
-        """Called before each cycle in which something may happen."""
+        """Called before each cycle in which something may happen, and once when nothing can any
+        more."""
         self._agenda: list[tuple[int, int, int]] = []
         self._woken: set[tuple[int, int]] = set()
         self._effects: dict[int, Callable[[], None]] = {}
@@ -143,6 +144,11 @@ class Clock:
         self._effects[self._serial] = effect
         heappush(self._agenda, (cycle, EFFECT, self._serial))
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything is left to do."""
+        return bool(self._agenda)
+
     def run(self, max_cycles: int, progress: Callable[[int], None] | None = None) -> bool:
         """Run until nothing is left to do; False if `max_cycles` came first."""
         reported = 0
@@ -157,6 +163,8 @@ class Clock:
             if progress is not None and cycle - reported >= PROGRESS_CYCLES:
                 reported = cycle
                 progress(cycle)
+        if self.pause is not None:
+            self.pause(self.cycle + 1)
         return True
 
     def _step(self, cycle: int) -> None:

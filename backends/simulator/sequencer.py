@@ -89,6 +89,12 @@ class Sequencer(Unit):
         """The instruction at pc, about to be carried out."""
         return Origin(self.core.index, self.index, self.pc, self.use.issued)
 
+    @property
+    def loops(self) -> list[tuple[int, int]]:
+        """Iteration (from 0) and count of each loop around pc, outermost first."""
+        pairs = zip(self.counters, self._turns, strict=True)
+        return [(counter, counter + turns.left + 1) for counter, turns in pairs]
+
     # Stepping
 
     def step(self, cycle: int) -> None:

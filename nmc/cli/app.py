@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import rich_click as click
@@ -95,8 +97,38 @@ def guarded(action: Callable[[], Any], session: Session) -> int:
         if isinstance(leaving.__context__, BrokenPipeError):
             return Exit.OK
         raise
+    except OSError as failure:
+        return lost(session, failure)
     except Exception as bug:
         return crashed(session, bug)
+
+
+LOST = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG)
+
+
+def lost(session: Session, failure: OSError) -> int:
+    """Standard output takes no more: no failure if its reader has enough, else said on stderr.
+
+    Files have diagnostics of their own, so that what comes here without a name is our output.
+    """
+    if isinstance(failure, BrokenPipeError):
+        silence()
+        return Exit.OK
+    if failure.errno not in LOST or failure.filename is not None:
+        return crashed(session, failure)
+    session.json = False
+    why = failure.strerror or str(failure)
+    session.diagnose([error("file-unreadable", f"the results can't be written: {why}")])
+    silence()
+    return Exit.BAD_INPUT
+
+
+def silence() -> None:
+    """What is still buffered for standard output goes nowhere, so that leaving can't fail."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def failed(session: Session, failure: NmcError) -> int:

@@ -97,12 +97,15 @@ def compile_to(session: Session, wish: Wish, path: Path, emit_ir: tuple[str, ...
     import time
 
     from nmc.ir.diagnostics import Report
-    from nmc.output import check_writable
+    from nmc.output import check_writable, files_in, keep_inputs
 
+    emitter = Emitter(passes_of(emit_ir), path)
+    keep_inputs(
+        [path, *emitter.paths()], files_in([str(wish.model), str(wish.target), *wish.calib])
+    )
     check_writable(path)
     began = time.perf_counter()
     report = Report()
-    emitter = Emitter(passes_of(emit_ir), path)
     done, compiled = compiled_by(session, wish, report, emitter)
     compiled.save(path)
     emitter.write()
@@ -176,19 +179,30 @@ class Emitter:
         self.next: Progress | None = None
         self.texts: dict[Path, str] = {}
 
+    def paths(self) -> list[Path]:
+        """What will be written, if the pipeline has those passes."""
+        from nmc.pipeline import pass_named
+
+        kinds = [kind for kind in map(pass_named, self.wanted) if kind is not None]
+        return [self.path_of(kind.name, kind.gives or kind.needs) for kind in kinds]
+
+    def path_of(self, name: str, level: str) -> Path:
+        from nmc.opting import suffix_of
+
+        return self.path.with_name(f"{self.path.stem}.{name}{suffix_of(level)}")
+
     def starts(self, index: int, total: int, step: Pass) -> None:
         if self.next:
             self.next.starts(index, total, step)
 
     def ended(self, step: Pass, design: Design, changed: bool, wall_s: float) -> None:
-        from nmc.opting import suffix_of, text_of
+        from nmc.opting import text_of
 
         if self.next:
             self.next.ended(step, design, changed, wall_s)
         if step.name in self.wanted:
             level = step.gives or step.needs
-            name = f"{self.path.stem}.{step.name}{suffix_of(level)}"
-            self.texts[self.path.with_name(name)] = text_of(design, level)
+            self.texts[self.path_of(step.name, level)] = text_of(design, level)
 
     def write(self) -> None:
         from nmc.output import write_text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
@@ -54,7 +55,12 @@ def command(
     from nmc.compiling import read_input_shapes
     from nmc.ir.diagnostics import Report
     from nmc.opting import opt, pass_names
+    from nmc.output import check_writable, files_in, keep_inputs
 
+    if output != "-":
+        both = [Path(output), Path(output).with_suffix(".npz")]
+        keep_inputs(both, [file, str(Path(file).with_suffix(".npz")), target, *files_in(calib)])
+        check_writable(both[0])
     report = Report()
     wanted = pass_names(print_after)
     stages: dict[str, str] = {}
@@ -75,8 +81,6 @@ def command(
 
 
 def show(session: Session, design: Design, level: str, stages: dict[str, str], output: str) -> int:
-    from pathlib import Path
-
     from nmc.opting import text_of, write
 
     text = text_of(design, level)

@@ -15,18 +15,22 @@ from nmc.cli.session import Session, common
 @common
 def command(session: Session, file: str, folder: str | None) -> int:
     """Tell which layer lies on which crossbars, how full they are, how often each ADC converts,
-    how much memory each core uses, and what runs on the host and why.
+    how much memory each core uses, what runs on the host and why, and the chip's area.
     """
     from dataclasses import asdict
 
     from nmc.api import load
+    from nmc.backends.energy import area_of
     from nmc.report.csv_files import write_csv
+    from nmc.report.energy_text import area_data, area_lines
     from nmc.report.mapping_text import report_lines
 
-    report = load(file).report()
-    written = write_csv(report, Path(folder)) if folder else []
-    lines = [*report_lines(report), *(f"written: {path}" for path in written)]
-    found = asdict(report)
+    compiled = load(file)
+    report, area = compiled.report(), area_of(compiled.target)
+    written = write_csv(report, Path(folder), Path(file)) if folder else []
+    lines = [*report_lines(report), "", "area", "", *area_lines(area)]
+    lines += [f"written: {path}" for path in written]
+    found = asdict(report) | {"area": area_data(area)}
     # The session's own list is of this command; what the compiler said keeps a name of its own.
     found["remarks"] = found.pop("diagnostics")
     return session.result({"file": file, **found, "csv": [str(p) for p in written]}, lines)

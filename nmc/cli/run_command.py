@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from nmc.cli.progress import Progress
 from nmc.cli.session import Session, common
+from nmc.cli.watching import Watch, Watcher, watch_options
 
 if TYPE_CHECKING:
     from nmc.api import Run
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 )
 @click.option("--races", is_flag=True, help="Look for unordered accesses to memory; slower.")
 @common
+@watch_options
 def command(
     session: Session,
     file: str,
@@ -51,35 +52,56 @@ def command(
     engine: str,
     max_cycles: int | None,
     races: bool,
+    watch: Watch,
 ) -> int:
     """Run the program of OUT.nmc on inputs; print cycles, stalls and use, write the outputs.
 
     Timing does not depend on data: all samples are computed at once and take the cycles of one,
-    or of --batch many in flight.
+    or of --batch many in flight.  --trace and the debugger's options watch the reference engine.
     """
     from nmc.api import load
+    from nmc.backends.debugger import Stopped
+    from nmc.backends.execute import races_found
     from nmc.backends.simulator import MAX_CYCLES
-    from nmc.output import check_writable
+    from nmc.ir.diagnostics import CODES, NmcError
+    from nmc.output import check_writable, files_in, keep_inputs
 
+    scripts = [watch.debug_script] if watch.debug_script else []
+    keep_inputs([output, watch.trace], [file, *files_in(inputs), *scripts])
     if output:
         check_writable(writable(Path(output)))
     compiled = load(file)
     given = compiled.inputs(list(inputs), samples=samples or inflight)
     if samples:
         given = given.first(samples)
-    with Progress(session) as progress:
-        progress.announce("simulating")
-        run = compiled.run(
-            given,
-            inflight=inflight,
-            engine=engine,
-            max_cycles=max_cycles or MAX_CYCLES,
-            detect_races=races,
-            progress=progress.cycles,
-        )
+    watcher = Watcher(watch, session, compiled.contents)
+    try:
+        with watcher.progress() as progress:
+            progress.announce("simulating")
+            run = compiled.run(
+                given,
+                inflight=inflight,
+                engine=watch.engine(engine),
+                max_cycles=max_cycles or MAX_CYCLES,
+                detect_races=races,
+                progress=progress.cycles,
+                attach=watcher.attach,
+            )
+    except Stopped as end:
+        return watcher.stopped(end.cycle)
+    except NmcError:
+        watcher.finish()  # what was seen up to there tells why
+        raise
+    seen = watcher.finish()
     if output:
         write_outputs(run, Path(output))
-    return session.result(as_dict(run, inflight, output), lines(compiled, run, inflight, output))
+    found = races_found(compiled.contents, run.execution)
+    session.diagnose(found)
+    return session.result(
+        as_dict(run, inflight, output) | seen,
+        [*lines(compiled, run, inflight, output), *watcher.summary(seen)],
+        exit=CODES["race"].exit if found else 0,
+    )
 
 
 def writable(path: Path) -> Path:
@@ -110,6 +132,8 @@ def write_outputs(run: Run, path: Path) -> None:
 
 
 def as_dict(run: Run, inflight: int, output: str | None) -> dict[str, Any]:
+    from nmc.report.energy_text import energy_data
+
     return {
         "samples": run.samples,
         "batch": inflight,
@@ -119,6 +143,7 @@ def as_dict(run: Run, inflight: int, output: str | None) -> dict[str, Any]:
         "instructions": run.instructions,
         "adc_utilization": run.adc_utilization,
         "stalls": run.stalls,
+        **energy_data(run.energy),
         "wall_s": run.wall_s,
         "output": output,
         "outputs": {

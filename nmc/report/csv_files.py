@@ -9,7 +9,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nmc.output import write_text
+from nmc.output import keep_inputs, make_folder, write_text
 
 if TYPE_CHECKING:
     from nmc.backends.report_records import ReportData
@@ -19,9 +19,13 @@ __all__ = ["write_csv"]
 TABLES = ("stages", "crossbars", "adcs", "cores", "streams", "host", "diagnostics")
 
 
-def write_csv(report: ReportData, folder: Path) -> list[Path]:
-    """One file a table of the report, and `totals.csv`; the paths written."""
-    folder.mkdir(parents=True, exist_ok=True)
+def write_csv(report: ReportData, folder: Path, source: Path) -> list[Path]:
+    """One file a table of the report, and `totals.csv`; the paths written.
+
+    `source` is the mapping file, which no table may replace.
+    """
+    keep_inputs([folder / f"{name}.csv" for name in (*TABLES, "totals")], [source])
+    make_folder(folder)
     tables: dict[str, Sequence[Any]] = {name: getattr(report, name) for name in TABLES}
     tables["totals"] = [report.totals]
     paths = []

@@ -110,14 +110,15 @@ def place(loc: Loc, paint: Paint) -> Iterator[str]:
 
 
 def file_place(loc: Loc) -> str:
-    parts = [loc.file] if loc.file else []
+    """`net.txt:3:8`; in an archive, the line is the member's: `m.nmc, member graph.txt:3:8`."""
+    parts = [name for name in (loc.member or loc.file,) if name]
     if loc.line:
         parts.append(str(loc.line))
         if loc.column:
             parts.append(str(loc.column))
     where = ":".join(parts)
     if loc.member:
-        return f"{where}, member {loc.member}" if where else f"member {loc.member}"
+        return f"{loc.file}, member {where}" if loc.file else f"member {where}"
     return where
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from nmc.report.energy_text import energy_lines
 from nmc.report.text import bar, count, percent, seconds, short, table
 
 if TYPE_CHECKING:
@@ -41,7 +42,10 @@ def run_lines(compiled: Compiled, run: Run, inflight: int, output: str | None) -
     lines.append(f"  instructions  {count(run.instructions)}")
     lines.append(f"  ADCs busy     {percent(run.adc_utilization)}")
     lines.append(f"  wall time     {seconds(run.wall_s)}")
-    lines += stall_lines(run.stalls)
+    for section in (stall_lines(run.stalls), energy_lines(run.energy)):
+        if section:
+            lines += ["", *(f"  {line}".rstrip() for line in section)]
+    lines.append("")
     for name, array in run.outputs.items():
         sizes = ",".join(map(str, array.shape))
         lines.append(f"  output        {short(name, 40)} {array.dtype.name}[{sizes}]")
@@ -57,8 +61,7 @@ def stall_lines(stalls: dict[str, int]) -> list[str]:
         return []
     ranked = sorted(stalls.items(), key=lambda item: (-item[1], item[0]))
     rows = [(cause, count(n), percent(n / total), bar(n / total)) for cause, n in ranked if n]
-    lines = table(("sequencers wait for", "cycles", "share", ""), rows, left=(0, 3))
-    return ["", *(f"  {line}" for line in lines), ""]
+    return table(("sequencers wait for", "cycles", "share", ""), rows, left=(0, 3))
 
 
 # Verification

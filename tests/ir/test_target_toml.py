@@ -428,7 +428,7 @@ def test_unknown_target_suggests_the_nearest() -> None:
     (problem,) = caught.value.diagnostics
     assert problem.code == "unknown-target"
     assert "did you mean 'spin-128'?" in problem.message
-    assert problem.notes == ("known: exact-128, spin-128",)
+    assert problem.notes == ("known: exact-128, hermes-256, isaac-ce, puma, spin-128",)
 
 
 @pytest.mark.parametrize("name", ["", "..", "../targets/spin-128", "a\0b", "ideal"])

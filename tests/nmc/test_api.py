@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -101,6 +103,14 @@ def test_verify_without_a_model_needs_nothing_else(compiled: nmc.Compiled) -> No
     assert (result.snr_db, result.top1_agreement, result.outputs) == (None, None, ())
 
 
+def test_a_trace_is_written_and_given(tmp_path: Path, compiled: nmc.Compiled) -> None:
+    trace = compiled.trace(tmp_path / "run.json", inflight=2, window=(100, 900))
+    written = json.loads((tmp_path / "run.json").read_text())["traceEvents"]
+    assert sum(event["ph"] == "X" for event in written) == len(trace.slices) > 0
+    with pytest.raises(nmc.NmcError, match="traces are written as"):
+        compiled.trace(tmp_path / "run.vcd")
+
+
 def test_check_gives_a_verdict_and_does_not_raise(digits: Path) -> None:
     assert nmc.check(digits / "digits_cnn.onnx").answer == "yes"
     missing = nmc.check(digits / "nothing.onnx")
@@ -136,3 +146,26 @@ def test_a_quantised_model_needs_no_calibration(tmp_path: Path, shared: Path) ->
     assert "random-calibration" not in [d.code for d in made.diagnostics]
     lossy = nmc.compile(shared / "mlperf_ad01_autoencoder_int8.onnx", "spin-128")
     assert "random-calibration" in [d.code for d in lossy.diagnostics]
+
+
+@pytest.mark.parametrize("inflight", [0, -1, "a", 1.5, True])
+def test_inflight_is_a_count(compiled: nmc.Compiled, inflight: Any) -> None:
+    with pytest.raises(nmc.NmcError, match="bad-option: `inflight` is"):
+        compiled.run("random", inflight=inflight)
+
+
+def test_what_is_no_model(digits: Path) -> None:
+    nothing: Any = None
+    for call in (nmc.compile, nmc.check):
+        with pytest.raises(nmc.NmcError, match="bad-option: a model is a path"):
+            call(nothing)
+
+
+def test_one_change_of_the_target_needs_no_list(digits: Path) -> None:
+    verdict = nmc.check(str(digits / "digits_cnn.onnx"), set="crossbar.rows=64")
+    assert not [d for d in verdict.diagnostics if d.exit]
+
+
+def test_random_calibration_warns(digits: Path) -> None:
+    with pytest.warns(UserWarning, match="calibrated on 16 random inputs"):
+        nmc.compile(str(digits / "digits_cnn.onnx"))

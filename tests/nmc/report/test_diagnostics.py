@@ -32,6 +32,8 @@ def each_kind() -> list[Diagnostic]:
         ),
         error("unknown-op", "there is no op `rleu`", LINE, remedy="did you mean `relu`?"),
         error("hash-mismatch", "bytes differ", Loc(file="m.nmc", member="tiles/3.npy")),
+        error("syntax", "no such op", Loc(file="m.nmc", member="graph.txt", line=3, column=8)),
+        error("deadlock", "all wait", Loc(member="program/0-chip.asm", line=32)),
     ]
 
 
