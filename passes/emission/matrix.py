@@ -45,7 +45,14 @@ class _Gather:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
+    """A read plan; `done` counts its finished reads.
+
+    Each plan has a semaphore of its own: plans on different crossbars overtake each other, so a
+    count of all would say nothing of any one row.
+    """
+
     number: int
+    done: int
     outputs: CoreOutputs
     gather: _Gather
 
@@ -57,7 +64,6 @@ class _Side:
     core: int
     plans: list[_Plan]
     width: int
-    done: int
     free: int
     part_token: int = -1
     part_credit: int = -1
@@ -105,9 +111,9 @@ class _MatrixStage:
             gather = self.gather(core, self.stage.blocks[part.block], mine)
             reads = tuple(self.add_tile(tile, gather, part) for tile in mine)
             writer.plans.append(ReadPlan(gather.bytes, part.outputs, reads))
-            plans.append(_Plan(len(writer.plans) - 1, part, gather))
+            plans.append(_Plan(len(writer.plans) - 1, writer.semaphore(), part, gather))
         width = sum(p.outputs for p in outputs)
-        return _Side(core, plans, width, writer.semaphore(), writer.semaphore(ACC_SLOTS))
+        return _Side(core, plans, width, writer.semaphore(ACC_SLOTS))
 
     def gather(self, core: int, block: Block, tiles: list[Tile]) -> _Gather:
         """The whole window, or only the tiles' rows where these lie side by side in the ring."""
@@ -220,7 +226,7 @@ class _MatrixStage:
             terms={COL: side.width * ACC_BYTES},
         )
         src = self.window(writer, side.core, plan.gather, segment)
-        writer.emit(Mvm(plan.number, dst, src, side.done))
+        writer.emit(Mvm(plan.number, dst, src, plan.done))
 
     def window(self, writer: Writer, core: int, gather: _Gather, segment: Segment) -> Desc:
         operand = self.stage.operands[0]
@@ -243,6 +249,11 @@ class _MatrixStage:
             ring=ring.depth * ring.row_bytes,
         )
 
+    def await_reads(self, writer: Writer, side: _Side) -> None:
+        """Wait until every plan has read a run of pixels."""
+        for plan in side.plans:
+            writer.wait(plan.done, self.stage.pixels)
+
     # Elsewhere: send partial rows home
 
     def write_send(self, side: _Side) -> None:
@@ -251,7 +262,7 @@ class _MatrixStage:
             for segment in self.parts:
                 with writer.loop(TURN, segment.count):
                     with writer.loop(CHUNK, self.runs):
-                        writer.wait(side.done, self.stage.pixels * len(side.plans))
+                        self.await_reads(writer, side)
                         writer.wait(side.part_credit, 1)
                         src = self.acc(side, segment).desc(writer)
                         dst = self.part(side, segment).desc(writer)
@@ -293,7 +304,7 @@ class _MatrixStage:
 
     def finish_run(self, writer: Writer, segment: Segment, chain: Chain, records: int) -> None:
         """One run of pixels: wait for its accumulators, finish them, give the slots back."""
-        writer.wait(self.home.done, self.stage.pixels * len(self.home.plans))
+        self.await_reads(writer, self.home)
         for side in self.others:
             writer.wait(side.part_token, 1)
         first = chain.result_row(self.stage.nodes[0])

@@ -16,31 +16,34 @@ __all__ = ["Sender", "write_feeder"]
 
 @dataclass(slots=True)
 class Sender:
-    """The way out of one stage.  `free` counts, on the home core, sendings that have ended."""
+    """The way out of one stage.
+
+    `put_free` and `stored` count, on the home core, rows whose puts and stores have ended.  Puts
+    leave one after the other, and so do stores, but one kind may overtake the other.
+    """
 
     chip: ChipWriter
     stage: Stage
     rings: list[Ring] = field(init=False)
     sinks: list[Io] = field(init=False)
-    free: int = field(init=False)
+    put_free: int = field(init=False)
+    stored: int = field(init=False)
 
     def __post_init__(self) -> None:
         stream = self.chip.output(self.stage)
         self.rings = self.chip.rings_of_stream(self.stage.output)
         self.sinks = [self.chip.sinks[io.value] for io in stream.sinks]
 
-    @property
-    def destinations(self) -> int:
-        return len(self.rings) + len(self.sinks)
-
     def reserve(self, slots: int) -> None:
         """Make the semaphore that counts rows that may be written again, `slots` at first."""
         core = self.chip.core(self.stage.home)
-        self.free = core.semaphore(slots * self.destinations)
+        self.put_free = core.semaphore(slots * len(self.rings)) if self.rings else -1
+        self.stored = core.semaphore(slots * len(self.sinks)) if self.sinks else -1
 
     def take(self, writer: Writer, rows: int) -> None:
         """Wait until `rows` more rows may be written again."""
-        writer.wait(self.free, rows * self.destinations)
+        writer.wait(self.put_free, rows * len(self.rings))
+        writer.wait(self.stored, rows * len(self.sinks))
 
     def padding_above(self, writer: Writer) -> None:
         """Before an input's first row: the slots that the rings keep for padding above it."""
@@ -90,7 +93,7 @@ class Sender:
                 ring=ring.depth * row,
             )
             writer.wait(self.credit(ring), 1)
-            writer.emit(Put(ring.core, dst, src, self.chip.tokens[key], self.free))
+            writer.emit(Put(ring.core, dst, src, self.chip.tokens[key], self.put_free))
         for io in self.sinks:
             dst = writer.desc(
                 stream.dtype,
@@ -104,7 +107,7 @@ class Sender:
                 offset=first * size,
                 space=Space.GLOBAL,
             )
-            writer.emit(Store(dst, src, self.free))
+            writer.emit(Store(dst, src, self.stored))
 
     def send_firing(self, writer: Writer, source: Row, segment: Segment) -> None:
         """All rows that a firing of the segment emits."""

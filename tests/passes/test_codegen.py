@@ -13,7 +13,7 @@ from nmc.ir import ops
 from nmc.ir.diagnostics import NmcError
 from nmc.ir.graph import Graph
 from nmc.ir.mapping import StepKind
-from nmc.ir.program import Loop
+from nmc.ir.program import Loop, Mvm, Put, Store
 from nmc.ir.target import Target
 from nmc.passes import tile
 from nmc.passes.base import mapping_of
@@ -26,6 +26,9 @@ MACHINES = {
     "whole matrices": roomy(),
     "partial sums": roomy(["crossbar.rows=16"]),
     "many cores": roomy(["crossbar.rows=8", "crossbar.cols=16", "mesh.width=16"]),
+    "slow converters": roomy(
+        ["crossbar.rows=32", "adc.crossbars_per_cluster=1", "adc.t_conversion_ns=20"]
+    ),
     "one sample-and-hold": roomy(["crossbar.sample_holds=1", "adc.wiring=blocked"]),
     "two-bit inputs": roomy(["crossbar.dac_bits=2", "adc.bits=14"]),
     "binary cells": roomy(["crossbar.cell_bits=1"]),
@@ -97,6 +100,12 @@ def tokens_net() -> Graph:
     return net.done(net.emit(ops.Softmax(2), y))
 
 
+def depthwise_net() -> Graph:
+    """Blocks of three, three, three and one channel: reads of the last overtake the others."""
+    net = Build(1, 10, 6, 9)
+    return net.done(net.conv(net.conv(net.x, 10, group=10), 4))
+
+
 def unet() -> Graph:
     net = Build(1, 2, 8, 8)
     fine = net.relu(net.conv(net.x, 4))
@@ -118,7 +127,9 @@ def fusion_net() -> Graph:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("make", [signal_net, moves_net, tokens_net, unet, fusion_net])
+@pytest.mark.parametrize(
+    "make", [signal_net, moves_net, tokens_net, depthwise_net, unet, fusion_net]
+)
 def test_shapes_of_edge_networks_are_exact(machine: str, make: Callable[[], Graph]) -> None:
     assert check(make(), MACHINES[machine], inflight=2)
 
@@ -142,6 +153,26 @@ def test_loops_count_rows_and_pixels() -> None:
     # Once per input; a first row of 5 pixels that waits for three rows; six rows of 5 pixels that
     # wait for one and release one; a last row, which releases three.
     assert counts == [0, 5, 6, 5, 5]
+
+
+def test_plans_that_may_overtake_each_other_are_counted_apart() -> None:
+    design = lowered(depthwise_net(), MACHINES["slow converters"])
+    sequencers = [s for c in design.programs[0].cores for s in c.sequencers]
+    (compute,) = (s for s in sequencers if s.label == "conv.compute")
+    reads = [i for i in compute.instructions if isinstance(i, Mvm)]
+    assert len({read.plan for read in reads}) == 4
+    assert len({(read.plan, read.sem) for read in reads}) == len({read.sem for read in reads}) == 4
+
+
+def test_rows_that_leave_two_ways_are_counted_apart() -> None:
+    net = Build(1, 4, 6, 6)
+    shared = net.relu(net.conv(net.x, 4))
+    design = lowered(net.done(net.conv(shared, 4), shared))
+    sequencers = [s for c in design.programs[0].cores for s in c.sequencers]
+    for sequencer in sequencers:
+        puts = {i.done for i in sequencer.instructions if isinstance(i, Put)}
+        stores = {i.sem for i in sequencer.instructions if isinstance(i, Store)}
+        assert not puts & stores
 
 
 def test_too_few_semaphores_are_said_to_be() -> None:
