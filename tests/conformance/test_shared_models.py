@@ -1,0 +1,57 @@
+"""Real models on an exact machine: several inputs in flight, bit for bit, without a race."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nmc.backends.simulator import simulate
+from nmc.frontend import import_model
+from nmc.ir.design import Calibration, Design
+from nmc.ir.diagnostics import Report
+from nmc.ir.graph import Array, Value
+from nmc.ir.interpreter import run_graph_batch
+from nmc.passes.book import PASSES
+from nmc.targets import load
+
+# All but the LSTM, whose recurrence runs on the host (tests/nmc/cli/test_commands.py).
+MODELS = [
+    "accel_magic_wand_cnn_int8",
+    "imu_wand_cnn1d",
+    "mlperf_ad01_autoencoder_fp32",
+    "mlperf_ad01_autoencoder_int8",
+    "mlperf_ic01_resnet8_fp32",
+    "mlperf_ic01_resnet8_int8",
+    "mlperf_sww01_ds_tcn_fp32",
+    "mlperf_sww01_ds_tcn_int8",
+    "mnist_burn_cnn_bn",
+]
+
+
+def made_up(value: Value, samples: int, seed: int) -> Array:
+    rng = np.random.default_rng(seed)
+    shape = (samples, *value.type.shape[1:])
+    if value.type.dtype == "f32":
+        return rng.standard_normal(shape).astype(np.float32)
+    return rng.integers(-128, 128, shape).astype(value.type.numpy)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_real_model_is_exact_with_inputs_in_flight(shared: Path, name: str) -> None:
+    graph = import_model(shared / f"{name}.onnx")
+    calibration = Calibration({v.name: made_up(v, 8, 0) for v in graph.inputs}, "made up")
+    design = Design(graph, load("exact-128"), calibration)
+    report = Report()
+    for pass_ in PASSES:
+        pass_().run(design, report)
+    report.check()
+    inputs = {v.name: made_up(v, 4, 1) for v in graph.inputs}
+    framed = {n: a[:, None] for n, a in inputs.items()}
+    (program,) = design.programs
+    result = simulate(program, design.target, framed, inflight=2)
+    assert not result.races
+    for output, wanted in run_graph_batch(graph, inputs).items():
+        got = result.outputs[output].reshape(wanted.shape)
+        np.testing.assert_array_equal(got, wanted, err_msg=output)
