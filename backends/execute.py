@@ -14,7 +14,7 @@ import numpy as np
 from nmc.backends.container.contents import Contents
 from nmc.backends.host import OrtHost
 from nmc.backends.program_places import ProgramPlaces, explained, race_diagnostics
-from nmc.backends.simulator import MAX_CYCLES, Race, Result, simulate
+from nmc.backends.simulator import DEFAULT_ENGINE, MAX_CYCLES, Race, Result, simulate
 from nmc.backends.simulator.machine import Machine
 from nmc.ir.diagnostics import Diagnostic, NmcError, error
 from nmc.ir.graph import Array, Graph, TensorType, Value
@@ -122,7 +122,7 @@ def execute(
     inputs: Mapping[str, Array],
     *,
     inflight: int = 1,
-    engine: str = "reference",
+    engine: str = DEFAULT_ENGINE,
     max_cycles: int = MAX_CYCLES,
     detect_races: bool = False,
     lanes_limit: int | None = None,

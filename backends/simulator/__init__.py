@@ -24,6 +24,7 @@ from nmc.ir.target import Target
 from nmc.ir.text import did_you_mean
 
 __all__ = [
+    "DEFAULT_ENGINE",
     "ENGINES",
     "MAX_CYCLES",
     "AdcUse",
@@ -55,6 +56,10 @@ class Engine(Protocol):
 
 
 ENGINES: dict[str, Engine] = {"reference": run_reference, "fast": run_fast}
+
+DEFAULT_ENGINE = "fast"
+"""What runs models.  `simulate` itself takes the reference engine unless told otherwise: the plain
+meaning of a program, races included."""
 
 
 def simulate(

@@ -156,7 +156,7 @@ class Machine:
         """Step until all is done; NmcError `run-limit`, `deadlock` or `bad-program`."""
         if not self.clock.run(max_cycles, progress):
             message = f"not done after {max_cycles} cycles"
-            raise NmcError(error("run-limit", message, remedy="raise the limit of cycles"))
+            raise NmcError(error("run-limit", message, remedy="raise it: --max-cycles N"))
         stuck = [sequencer for sequencer in self.sequencers if not sequencer.halted]
         if stuck:
             message = f"{len(stuck)} of {len(self.sequencers)} sequencers wait for ever"

@@ -1,0 +1,144 @@
+"""What happens when: a ring of lists, one for each of the next cycles, in order of rank and unit.
+
+The order within a cycle is the reference clock's: effects in the order in which they were
+announced, then units by rank and place.  Entries further ahead than the ring wait in one list.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nmc.backends.simulator.fast import layout as k
+from nmc.backends.simulator.fast.jit import inlined, trailing_zeros
+from nmc.backends.simulator.fast.layout import State
+
+__all__ = ["advance", "at", "drop", "following", "wake", "wake_as"]
+
+
+@inlined
+def wake(m: State, cycle: int, rank: int, unit: int) -> None:
+    """Have a unit stepped in a cycle; once, however often it is asked for.
+
+    Units of a rank step in the order of their rows.
+    """
+    insert(m, cycle, (rank << k.RANK_SHIFT) | unit, unit)
+
+
+@inlined
+def wake_as(m: State, cycle: int, rank: int, number: int, unit: int) -> None:
+    """The same for units that step in another order."""
+    insert(m, cycle, (rank << k.RANK_SHIFT) | number, unit)
+
+
+@inlined
+def at(m: State, cycle: int, effect: int, argument: int) -> None:
+    """Have an effect happen at the start of a cycle."""
+    m[k.G_SERIAL] += 1
+    insert(m, cycle, m[k.G_SERIAL], (effect << k.EFFECT_SHIFT) | argument)
+
+
+@inlined
+def insert(m: State, cycle: int, key: int, load: int) -> None:
+    if cycle >= m[k.G_NOW] + k.SLOTS:
+        node = take(m, key, load, cycle)
+        m[node + k.N_NEXT] = m[k.G_FAR]
+        m[k.G_FAR] = node
+        return
+    place = cycle & (k.SLOTS - 1)
+    before = 0
+    here = m[k.SLOT0 + place]
+    while here and m[here + k.N_KEY] < key:
+        before = here
+        here = m[here + k.N_NEXT]
+    if here and m[here + k.N_KEY] == key:
+        return
+    node = take(m, key, load, cycle)
+    m[node + k.N_NEXT] = here
+    if before == 0:
+        m[k.SLOT0 + place] = node
+        m[k.BITS0 + (place >> 6)] |= 1 << (place & 63)
+    else:
+        m[before + k.N_NEXT] = node
+
+
+@inlined
+def take(m: State, key: int, load: int, cycle: int) -> int:
+    node = m[k.G_FREE_NODE]
+    m[k.G_FREE_NODE] = m[node + k.N_NEXT]
+    m[k.G_FREE_NODES] -= 1
+    m[node + k.N_KEY] = key
+    m[node + k.N_LOAD] = load
+    m[node + k.N_CYCLE] = cycle
+    return node
+
+
+@inlined
+def drop(m: State, place: int) -> int:
+    """Take the first entry of a slot off; its node, whose fields stay until the next insertion."""
+    node = m[k.SLOT0 + place]
+    after = m[node + k.N_NEXT]
+    m[k.SLOT0 + place] = after
+    if after == 0:
+        m[k.BITS0 + (place >> 6)] &= ~(1 << (place & 63))
+    m[node + k.N_NEXT] = m[k.G_FREE_NODE]
+    m[k.G_FREE_NODE] = node
+    m[k.G_FREE_NODES] += 1
+    return node
+
+
+@inlined
+def following(m: State) -> int:
+    """The next cycle in which anything is due, or -1."""
+    near = scan(m)
+    if m[k.G_FAR] == 0:
+        return near
+    first = -1
+    node = m[k.G_FAR]
+    while node:
+        cycle = m[node + k.N_CYCLE]
+        if first < 0 or cycle < first:
+            first = cycle
+        node = m[node + k.N_NEXT]
+    return first if near < 0 or first < near else near
+
+
+@inlined
+def scan(m: State) -> int:
+    now = m[k.G_NOW]
+    start = now & (k.SLOTS - 1)
+    words = k.SLOTS >> 6
+    word = start >> 6
+    rest = np.uint64(m[k.BITS0 + word]) >> np.uint64(start & 63)
+    if rest != 0:
+        return now + np.int64(trailing_zeros(rest))
+    for i in range(1, words + 1):
+        word = (start >> 6) + i
+        found = np.uint64(m[k.BITS0 + (word & (words - 1))])
+        if found != 0:
+            place = ((word & (words - 1)) << 6) + np.int64(trailing_zeros(found))
+            return now + ((place - start) & (k.SLOTS - 1))
+    return -1
+
+
+@inlined
+def advance(m: State, cycle: int) -> None:
+    """Let it be `cycle`; what has come near moves from the list to the ring."""
+    m[k.G_NOW] = cycle
+    node = m[k.G_FAR]
+    before = 0
+    while node:
+        after = m[node + k.N_NEXT]
+        if m[node + k.N_CYCLE] < cycle + k.SLOTS:
+            if before == 0:
+                m[k.G_FAR] = after
+            else:
+                m[before + k.N_NEXT] = after
+            key, load = m[node + k.N_KEY], m[node + k.N_LOAD]
+            due = m[node + k.N_CYCLE]
+            m[node + k.N_NEXT] = m[k.G_FREE_NODE]
+            m[k.G_FREE_NODE] = node
+            m[k.G_FREE_NODES] += 1
+            insert(m, due, key, load)
+        else:
+            before = node
+        node = after

@@ -1,0 +1,77 @@
+"""How kernels of the fast engine are compiled: cached on disk, without the interpreter's lock.
+
+Floating-point shortcuts stay off: results have the same bytes as numpy's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+from numba import types
+from numba.extending import intrinsic, register_jitable
+
+__all__ = ["at_hand", "compiled", "inlined", "popcount", "popcount32", "trailing_zeros"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
+"""Kernels allocate nothing: without numba's reference counts, which cost more than the work."""
+
+
+def fingerprint() -> str:
+    """Of all modules of the engine.  numba's cache looks at a kernel's own module alone, and would
+    keep kernels whose parts have changed."""
+    digest = hashlib.sha256(numba.__version__.encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def compiled(function: F) -> F:
+    """A kernel that Python calls."""
+    kernel: Any = numba.njit(cache=True, nogil=True, **OPTIONS)(function)
+    cached = getattr(getattr(kernel, "_cache", None), "_cache_file", None)
+    if cached is not None:
+        cached._source_stamp = fingerprint()
+    return cast("F", kernel)
+
+
+def at_hand(kernel: Any) -> bool:
+    """Whether a kernel is compiled, in this process or in the cache on disk."""
+    if kernel.signatures:
+        return True
+    cached = getattr(getattr(kernel, "_cache", None), "_cache_file", None)
+    return cached is not None and bool(cached._load_index())
+
+
+def inlined(function: F) -> F:
+    """A part of kernels, compiled with each that calls it."""
+    return register_jitable(**OPTIONS)(function)
+
+
+def counting(result: Any, word: Any) -> Any:
+    """The processor's population count, of a type of words, as another type of the same size."""
+
+    def typed(_: Any, value: Any) -> Any:
+        def code(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+            return builder.ctpop(args[0])
+
+        return result(word), code
+
+    return intrinsic(typed)
+
+
+popcount: Callable[[Any], Any] = counting(types.uint64, types.uint64)
+popcount32: Callable[[Any], Any] = counting(types.int32, types.uint32)
+
+
+@inlined
+def trailing_zeros(word: Any) -> Any:
+    """Zero bits below the lowest 1 of a u64."""
+    return popcount(~word & (word - np.uint64(1)))
