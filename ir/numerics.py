@@ -4,7 +4,7 @@ Integers are exact.  Float32 results are defined as: the operands taken to float
 evaluated there, and the result rounded once to float32.  Float64 keeps 29 bits more than the
 result shows, so an engine with its own exp or its own order of operations gives the same bytes
 but for a vanishing share of ties; sums run in index order to leave not even that to chance.
-(MACHINE.md, Numbers; requantisation is in float32 throughout, as onnxruntime has it.)
+(docs/machine.md, Numbers; requantisation is in float32 throughout, as onnxruntime has it.)
 """
 
 from __future__ import annotations

@@ -454,7 +454,7 @@ class Cast(Op):
     to: str
 
 
-# Numbers: between reals and stored integers (MACHINE.md, Numbers)
+# Numbers: between reals and stored integers (docs/machine.md, Numbers)
 
 
 @dataclass(frozen=True)

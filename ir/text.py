@@ -165,14 +165,26 @@ def frames(line: str) -> bool:
 
 def did_you_mean(word: str, known: Collection[str]) -> str:
     """A remedy that names the closest of what is known, or all of it if that is short."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    if close:
-        return f"did you mean `{close[0]}`?"
+    best = max(((likeness(word, each), each) for each in known), default=(0.0, ""))
+    if best[0] >= (LIKE if len(word) > 3 else LIKE_SHORT):
+        return f"did you mean `{best[1]}`?"
     if not known:
         return ""
     shown = sorted(known)[:MANY_WORDS]
     more = ", ..." if len(known) > len(shown) else ""
     return f"there are: {', '.join(shown)}{more}"
+
+
+LIKE, LIKE_SHORT = 0.6, 0.5
+"""A typing mistake or two, of two or three letters one; less is a guess that misleads."""
+
+
+def likeness(word: str, other: str) -> float:
+    """0 to 1; a common ending such as `.onnx`, or a first `-` or `@`, counts nothing."""
+    stem, dot, ending = word.rpartition(".")
+    if dot and stem and other.endswith(f".{ending}"):
+        word, other = stem, other.removesuffix(f".{ending}")
+    return difflib.SequenceMatcher(None, word.lstrip("-@"), other.lstrip("-@")).ratio()
 
 
 ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}

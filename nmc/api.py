@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -41,13 +42,18 @@ class Run:
     """One simulated run.  `outputs` are [samples, *one sample] by name.
 
     `cycles` last until the last of the inputs in flight is done, `latency_cycles` until the
-    first; `interval_cycles` is their distance in the steady state, None with one in flight.
+    first; `interval_cycles` is their mean distance, None with one in flight.  The last inputs have
+    the chip to themselves, so that with few in flight it is a little under the long run's.
     """
 
     outputs: dict[str, Array]
     samples: int
     execution: Execution
     contents: Contents = field(repr=False)
+
+    def __repr__(self) -> str:
+        listed = ", ".join(f"{n} {a.dtype}{list(a.shape)}" for n, a in self.outputs.items())
+        return f"<Run of {self.samples} samples, {self.cycles} cycles: {listed}>"
 
     @property
     def cycles(self) -> int:
@@ -93,7 +99,14 @@ class Run:
 class Compiled:
     """A mapping file in memory: what `compile` makes and `load` reads."""
 
-    contents: Contents
+    contents: Contents = field(repr=False)
+
+    def __repr__(self) -> str:
+        manifest, mapping = self.contents.manifest, self.contents.mapping
+        return (
+            f"<Compiled {manifest.model.name} on {manifest.target}: "
+            f"{len(mapping.stages)} stages, {len(mapping.tiles)} tiles>"
+        )
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -292,7 +305,26 @@ def check_count(name: str, value: object, *, least: int = 1) -> None:
 
 def load(path: str | os.PathLike[str]) -> Compiled:
     """Read a mapping file.  NmcError says which member is wrong, and how."""
-    return Compiled(read_container(Path(path)))
+    try:
+        return Compiled(read_container(Path(path)))
+    except NmcError as failure:
+        found = (
+            replace(d, remedy=d.remedy or archive_help(Path(path), d)) for d in failure.diagnostics
+        )
+        raise NmcError(*found) from None
+
+
+def archive_help(path: Path, problem: Diagnostic) -> str:
+    """What a file that is no sound mapping file probably is."""
+    if problem.code != "bad-archive" or problem.loc.member:
+        return ""
+    with suppress(OSError), path.open("rb") as stream:
+        start = stream.read(2)
+        if start == b"PK":
+            return "was it cut short? copy it again, or compile it again"
+        if path.suffix == ".onnx" or start == b"\x08" + start[1:]:
+            return f"this looks like an ONNX model; compile it first: nmc compile {path}"
+    return "a mapping file is what `nmc compile` writes"
 
 
 def check(

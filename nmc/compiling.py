@@ -99,7 +99,14 @@ def target_of(wish: Wish, report: Report) -> Target:
         target = targets.override(given, wish.overrides, report) if wish.overrides else given
     else:
         target = targets.load(given, wish.overrides, report)
-    return targets.override(target, mesh_override(wish.mesh, target)) if wish.mesh else target
+    if not wish.mesh:
+        return target
+    try:
+        return targets.override(target, mesh_override(wish.mesh, target))
+    except NmcError as failure:
+        notes = [d.message for d in failure.diagnostics]
+        message = f"`--mesh {wish.mesh}`: no chip can have this mesh"
+        raise NmcError(error("bad-option", message, notes=notes)) from None
 
 
 def mesh_override(text: str, target: Target) -> list[str]:

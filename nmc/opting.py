@@ -22,7 +22,7 @@ from nmc.output import atomic, save_npz, write_text
 from nmc.passes.book import PASSES
 from nmc.pipeline import LEVELS, Observer, Pipeline, level_of, pass_named
 
-__all__ = ["opt", "pass_names", "read_graph", "suffix_of", "text_of", "write"]
+__all__ = ["opt", "outputs_of", "pass_names", "read_graph", "suffix_of", "text_of", "write"]
 
 MAX_TEXT_BYTES = 1 << 28
 
@@ -125,6 +125,14 @@ def write(design: Design, level: str, path: Path) -> None:
             raise NmcError(error("bad-option", message, Loc(file=str(path))))
         with atomic(path.with_suffix(".npz")) as stream:
             save_npz(stream, weights)
+
+
+def outputs_of(path: Path, pipeline: str) -> list[Path]:
+    """What `write` may write once the pipeline is done; NmcError for one that can't be read."""
+    staged = LEVELS.index("staged")
+    gives = [step.gives for step in Pipeline.parse(pipeline).passes if step.gives]
+    ends_as_graph = all(LEVELS.index(level) < staged for level in gives)
+    return [path, path.with_suffix(".npz")] if ends_as_graph else [path]
 
 
 def suffix_of(level: str) -> str:

@@ -170,7 +170,7 @@ def syntax_problem(text: str, failure: UnexpectedInput) -> Diagnostic:
     rest = text[column - 1 :].split(maxsplit=1)
     stood = "it ends too early" if ended or not rest else f"`{rest[0]}` can't stand here"
     loc = Loc(file="pipeline", line=1, column=column, excerpt=text)
-    remedy = "write it like `fold-constants, tile{rows=128}, @back`"
+    remedy = "write it like `@front, quantize{method=minmax}, @back`"
     return error("bad-pipeline", f"the pipeline can't be read: {stood}", loc, remedy=remedy)
 
 
@@ -195,7 +195,7 @@ class Reader:
         if token in self.inside:
             self.problem("bad-pipeline", f"alias `@{token}` contains itself", token)
         elif token not in self.aliases:
-            hint = did_you_mean(token, self.aliases)
+            hint = did_you_mean(f"@{token.lstrip('@')}", [f"@{name}" for name in self.aliases])
             self.problem("unknown-pass", f"there is no alias `@{token}`", token, hint)
         else:
             text = self.aliases[token]

@@ -7,7 +7,6 @@ with its default options, the model that it all came from.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,22 +16,16 @@ import numpy as np
 from nmc import data
 from nmc.backends.container import Contents
 from nmc.backends.execute import execute
-from nmc.backends.host import OrtHost
 from nmc.comparing import Comparison, compare, winners
-from nmc.compiling import read_input_shapes
 from nmc.data import InputData, sample_shape
-from nmc.frontend import ReadModel, Source, import_model, read_model
+from nmc.frontend import ReadModel, Source, read_model
 from nmc.ir import ops
-from nmc.ir.diagnostics import Diagnostic, NmcError, Report, error, warning
+from nmc.ir.diagnostics import Diagnostic, NmcError, error, warning
 from nmc.ir.graph import Array, Graph, Quant, Value
-from nmc.ir.interpreter import run_graph_batch
-from nmc.ir.mapping import Stage
+from nmc.layers import LayerQuality, layer_qualities, run_quantized
 from nmc.original import Original
 
-__all__ = ["Demands", "LayerQuality", "Verification", "run_quantized", "verify"]
-
-QUANTIZED = re.compile(r"\.q(\.\d+)?$")
-"""What the pass `quantize` adds to the name of a value when it makes integers of it."""
+__all__ = ["Demands", "Verification", "verify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +36,10 @@ class Demands:
     min_snr_db: float | None = None
     min_top1: float | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class LayerQuality:
-    """How well a stage's result in the quantised graph matches the float graph's."""
-
-    stage: str
-    value: str
-    snr_db: float
-    below: bool = False
+    def __post_init__(self) -> None:
+        if self.min_top1 is not None and not 0 <= self.min_top1 <= 1:
+            message = f"`min_top1` is {self.min_top1:g}; agreement is a share, from 0 to 1"
+            raise NmcError(error("bad-option", message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +47,9 @@ class Verification:
     """What was compared, on how many samples, and how it came out.
 
     `exact`: the simulator's outputs equal the quantised graph's, bit for bit.  `outputs` compares
-    with onnxruntime; it and what follows from it are empty or None without a model.
+    with onnxruntime; it and what follows from it are empty or None without a model.  `lossless`
+    says whether the target's reads are, so that `exact` can be expected; `quantized_source`
+    whether the model came as integers; `data` where the inputs came from.
     """
 
     samples: int
@@ -74,6 +64,9 @@ class Verification:
     wall_s: float = 0.0
     layers: tuple[LayerQuality, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+    lossless: bool = False
+    quantized_source: bool = False
+    data: str = ""
 
     @property
     def max_abs_error(self) -> float | None:
@@ -112,16 +105,21 @@ def verify(
     """Runs all three and compares.  `samples` limits how many are used; None takes all."""
     used = given.first(samples) if samples else given
     classes = None if labels is None else read_classes(labels, used.samples)
+    if classes is not None:
+        check_classes(classes, contents.graph)
+    read = None if model is None else read_model(model)
+    if read is not None:
+        check_inputs(contents, read)
     run = execute(contents, used.arrays, progress=progress)
     quantized = run_quantized(contents.graph, used.arrays)
     against = tuple(
         compare(name, np.asarray(run.outputs[name]), array) for name, array in quantized.items()
     )
     parts: dict[str, Any] = {}
-    if model is not None:
-        read = read_model(model)
+    if read is not None:
         parts = against_model(contents, read, used.arrays, run.outputs, classes, per_layer, demands)
         parts["diagnostics"] = other_model(contents, read)
+        parts["quantized_source"] = is_quantized(read)
     elif classes is not None:
         parts["accuracy"] = accuracy(first_winners(contents.graph, run.outputs), classes)
     result = Verification(
@@ -131,6 +129,8 @@ def verify(
         against,
         cycles=run.cycles,
         wall_s=run.wall_s,
+        lossless=contents.target.exact,
+        data=given.origin,
         **parts,
     )
     return judged(result, demands)
@@ -147,37 +147,70 @@ def read_classes(labels: Any, samples: int) -> Array:
     return classes[:samples]
 
 
+def check_classes(classes: Array, graph: Graph) -> None:
+    """`bad-data-file` for labels that no output could give."""
+    sizes = ((v.name, [n for n in sample_shape(v.type) if n > 1]) for v in graph.outputs)
+    name, count = next(((n, s[0]) for n, s in sizes if len(s) == 1), ("", 0))
+    if not count or not len(classes):
+        return
+    low, high = int(classes.min()), int(classes.max())
+    if low < 0 or high >= count:
+        message = (
+            f"the labels go from {low} to {high}, but output `{name}` has {count} classes, "
+            f"0 to {count - 1}"
+        )
+        remedy = "labels that count from 1 need 1 taken off" if (low, high) == (1, count) else ""
+        raise NmcError(error("bad-data-file", message, remedy=remedy))
+
+
+def check_inputs(contents: Contents, read: ReadModel) -> None:
+    """`bad-option` for another model than the compiled one that can't take the same inputs."""
+    if read.sha256 == contents.manifest.model.sha256:
+        return
+    proto = read.proto.graph
+    weights = {tensor.name for tensor in proto.initializer}
+    theirs = {v.name: rank_and_sizes(v) for v in proto.input if v.name not in weights}
+    ours = {v.name: v.type.shape for v in contents.graph.inputs}
+    if set(theirs) == set(ours) and all(fits(ours[n], theirs[n]) for n in ours):
+        return
+    wants = ", ".join(f"{name} {list(shape)}" for name, shape in theirs.items())
+    has = ", ".join(f"{name} {list(shape)}" for name, shape in ours.items())
+    message = (
+        f"{read.file} is another model than the compiled one ({contents.manifest.model.name}): "
+        f"it takes {wants}, the compiled one {has}"
+    )
+    remedy = "give the model that the mapping file was compiled from"
+    raise NmcError(error("bad-option", message, notes=hashes(contents, read), remedy=remedy))
+
+
+def rank_and_sizes(value: Any) -> tuple[int | str, ...]:
+    """The sizes of an ONNX input; open ones by name."""
+    dims = value.type.tensor_type.shape.dim
+    return tuple(d.dim_value if d.HasField("dim_value") else d.dim_param or "?" for d in dims)
+
+
+def fits(ours: tuple[int, ...], theirs: tuple[int | str, ...]) -> bool:
+    if len(ours) != len(theirs):
+        return False
+    return all(isinstance(b, str) or a == b for a, b in zip(ours, theirs, strict=True))
+
+
+def is_quantized(read: ReadModel) -> bool:
+    """Whether the source model computes with integers already."""
+    return any("Quantize" in n.op_type or "QLinear" in n.op_type for n in read.proto.graph.node)
+
+
+def hashes(contents: Contents, read: ReadModel) -> list[str]:
+    compiled = contents.manifest.model.sha256
+    return [f"compiled: sha256 {compiled[:16]}...", f"given: sha256 {read.sha256[:16]}..."]
+
+
 def other_model(contents: Contents, read: ReadModel) -> tuple[Diagnostic, ...]:
     compiled = contents.manifest.model
     if read.sha256 == compiled.sha256:
         return ()
     message = f"{read.file} is not the model that was compiled, which was {compiled.name}"
-    notes = [f"compiled: sha256 {compiled.sha256[:16]}...", f"given: sha256 {read.sha256[:16]}..."]
-    return (warning("hash-mismatch", message, notes=notes),)
-
-
-# The quantised graph
-
-
-def run_quantized(
-    graph: Graph, arrays: Mapping[str, Array], keep: tuple[str, ...] = ()
-) -> dict[str, Array]:
-    """Outputs, and values to keep, of a graph on [samples, *one sample], in that form again."""
-    values = {v.name: v for v in (*graph.inputs, *graph.values())}
-    count = min(len(a) for a in arrays.values())
-    batched = {name: stacked(values[name], array) for name, array in arrays.items()}
-    results = run_graph_batch(graph, batched, keep=keep, host=OrtHost())
-    outputs = {v.name: v for v in graph.outputs}
-    return {
-        name: array.reshape(count, *sample_shape((outputs.get(name) or values[name]).type))
-        for name, array in results.items()
-    }
-
-
-def stacked(value: Value, array: Array) -> Array:
-    """Samples along the graph's own first axis, as the interpreter takes them."""
-    shape = value.type.shape
-    return array.reshape(-1, *shape[1:]) if shape else array
+    return (warning("hash-mismatch", message, notes=hashes(contents, read)),)
 
 
 # The model
@@ -229,47 +262,6 @@ def first_winners(graph: Graph, outputs: Mapping[str, Array]) -> Array | None:
 
 def accuracy(found: Array | None, classes: Array) -> float | None:
     return None if found is None else float(np.mean(found == classes))
-
-
-# Layer by layer
-
-
-def layer_qualities(
-    contents: Contents, read: ReadModel, arrays: Mapping[str, Array], min_snr_db: float | None
-) -> tuple[LayerQuality, ...]:
-    """Of each stage whose result the float graph has under the same name."""
-    shapes = contents.manifest.options.get("input_shapes", ())
-    texts = shapes if isinstance(shapes, tuple | list) else ()
-    original = import_model(read, input_shapes=read_input_shapes(texts), report=Report())
-    mine = {v.name: v for v in contents.graph.values()}
-    theirs = {v.name: v for v in original.values()}
-    pairs = {}
-    for stage in contents.mapping.stages:
-        found = twins(contents, stage, mine, theirs)
-        if found:
-            pairs[stage.name] = found
-    ours = run_quantized(contents.graph, arrays, tuple({a for a, _ in pairs.values()}))
-    floats = run_quantized(original, arrays, tuple({b for _, b in pairs.values()}))
-    layers: list[LayerQuality] = []
-    for stage_name, (a, b) in pairs.items():
-        quants = mine[a].type.quant, theirs[b].type.quant
-        snr = compare(a, ours[a], floats[b], *quants).snr_db
-        below = min_snr_db is not None and snr < min_snr_db
-        layers.append(LayerQuality(stage_name, a, snr, below))
-    return tuple(layers)
-
-
-def twins(
-    contents: Contents, stage: Stage, mine: Mapping[str, Value], theirs: Mapping[str, Value]
-) -> tuple[str, str] | None:
-    """The last value of a stage that the float graph has too, and what it is called there."""
-    results = (contents.mapping.streams[stage.output].value, *reversed(stage.nodes))
-    for name in results:
-        twin = name if name in theirs else QUANTIZED.sub("", name)
-        alike = name in mine and twin in theirs
-        if alike and theirs[twin].type.shape == mine[name].type.shape:
-            return name, twin
-    return None
 
 
 # The verdict

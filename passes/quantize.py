@@ -26,7 +26,7 @@ __all__ = ["Quantize"]
 
 @dataclass(frozen=True)
 class Quantize(Pass):
-    """Chip nodes compute on u8 activations and i8 weights, as MACHINE.md's Numbers define.
+    """Chip nodes compute on u8 activations and i8 weights, as docs/machine.md's Numbers define.
 
     One mechanism for all models.  (1) Every activation that needs integers and has none gets a
     Quantize and Dequantizes, with a scale from calibration; a model that was quantised before has

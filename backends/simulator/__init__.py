@@ -57,9 +57,8 @@ class Engine(Protocol):
 
 ENGINES: dict[str, Engine] = {"reference": run_reference, "fast": run_fast}
 
-DEFAULT_ENGINE = "fast"
-"""What runs models.  `simulate` itself takes the reference engine unless told otherwise: the plain
-meaning of a program, races included."""
+DEFAULT_ENGINE = "reference"
+"""What runs unless somebody asks: the engine without a first compilation to wait for."""
 
 
 def simulate(

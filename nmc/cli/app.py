@@ -13,6 +13,7 @@ from typing import Any
 
 import rich_click as click
 from click.exceptions import Exit as Leave
+from click.exceptions import NoSuchOption
 
 from nmc.cli.session import Session
 from nmc.ir.diagnostics import Exit, NmcError, error
@@ -144,7 +145,12 @@ def misused(session: Session, mistake: click.ClickException) -> int:
     ctx = mistake.ctx if isinstance(mistake, click.UsageError) else None
     remedy = f"{ctx.command_path} --help" if ctx else ""
     session.command = (ctx.info_name if ctx else "") or ""
-    message = mistake.format_message().rstrip(".")
+    message = mistake.format_message().rstrip(".").replace("integer range", "whole number")
+    if isinstance(mistake, NoSuchOption):
+        known = [name for each in ctx.command.params for name in each.opts] if ctx else []
+        message = f"there is no option `{mistake.option_name}`"
+        hint = did_you_mean(mistake.option_name, [name for name in known if name[:1] == "-"])
+        remedy = hint if hint.startswith("did") else remedy
     session.diagnose([error("bad-option", message[:1].lower() + message[1:], remedy=remedy)])
     if session.json:
         session.result({}, exit=Exit.USAGE)

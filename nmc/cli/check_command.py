@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 @set_option
 @input_shape_option
 @click.option("--mesh", default="", metavar="WxH", help="Columns x rows of cores.")
-@click.option("--host-ops", type=click.Choice(["allow", "deny"]), default="allow")
+@click.option(
+    "--host-ops",
+    type=click.Choice(["allow", "deny"]),
+    default="allow",
+    show_default=True,
+    help="Whether the host may do what the chip can't.",
+)
 @common
 def command(
     session: Session,

@@ -33,7 +33,9 @@ def command(session: Session, folder: str | None, target: str) -> int:
     or in --dir to keep it.
     """
     from nmc.demo import unpack
+    from nmc.targets import load
 
+    load(target)  # a target that is none leaves no folder behind
     if folder:
         unpack(Path(folder))
         return tour(session, Path(folder), target, kept=True)
@@ -47,9 +49,10 @@ def command(session: Session, folder: str | None, target: str) -> int:
 def tour(session: Session, folder: Path, target: str, *, kept: bool) -> int:
     from nmc.demo import DATA, MODEL
 
-    session.say(
+    say(
+        session,
         "A network that reads handwritten digits (8x8 pixels), trained with PyTorch, on the\n"
-        f"test images that it has never seen.  Working in {folder}\n"
+        f"test images that it has never seen.  Working in {folder}\n",
     )
     results: dict[str, Any] = {"folder": str(folder) if kept else None}
     on = ("-t", target)
@@ -65,8 +68,13 @@ def tour(session: Session, folder: Path, target: str, *, kept: bool) -> int:
             f"{DATA}:y", "--all")  # fmt: skip
     code = verify_step(session, compiled, folder, results)
     if not kept:
-        session.say("\nTo keep the files and try the commands yourself: nmc demo --dir DIR")
+        say(session, "\nTo keep the files and try the commands yourself: nmc demo --dir DIR")
     return session.result(results, exit=code)
+
+
+def say(session: Session, text: str) -> None:
+    if not session.json:
+        session.say(text)
 
 
 def heading(session: Session, *words: str) -> None:
@@ -101,6 +109,7 @@ def compile_step(session: Session, folder: Path, target: str, results: dict[str,
     compiled.save(path)
     took, size = time.perf_counter() - began, path.stat().st_size
     results["compile"] = compile_data(compiled, path, took, peak_rss_bytes())
+    results["compile"]["output"] = path.name  # in `folder`, which need not stay
     show(session, compile_lines(compiled, MODEL, Path(path.name), took, size)[:-2])
     return compiled
 
@@ -136,7 +145,7 @@ def verify_step(session: Session, compiled: Compiled, folder: Path, results: dic
         )
     session.diagnose(result.diagnostics)
     if not (result.exact or compiled.target.exact):
-        session.say(INEXACT)
+        say(session, INEXACT)
     results["verify"] = verify_data(result)
     show(session, verify_lines(result, ""))
     return next((d.exit for d in result.diagnostics if d.exit), 0)

@@ -20,10 +20,15 @@ def command(session: Session, code: str | None) -> int:
 
     if code is None:
         width = max(map(len, CODES))
-        codes = [{"code": c, "exit_code": int(k.exit), "title": k.title} for c, k in CODES.items()]
+        codes = [{"code": c, "code_exit": int(k.exit), "title": k.title} for c, k in CODES.items()]
         lines = [f"{name:<{width}}  {kind.title}" for name, kind in CODES.items()]
         return session.result({"codes": codes}, lines)
     page = explain(code)
     kind = CODES[page.code]
-    data = {"code": page.code, "exit_code": int(kind.exit), "title": kind.title, "text": page.text}
+    data = {
+        "code": page.code,
+        "code_exit": int(kind.exit),
+        "title": kind.title,
+        "text": page.text,
+    }
     return session.result(data, [page.text.rstrip()])

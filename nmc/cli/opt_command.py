@@ -23,12 +23,23 @@ if TYPE_CHECKING:
 
 @click.command("opt")
 @click.argument("file", metavar="FILE")
-@click.option("-p", "--pipeline", default="", help="Passes to run, such as 'canonicalize, tile'.")
+@click.option(
+    "-p",
+    "--pipeline",
+    default="",
+    help="Passes to run, such as 'fold-constants, canonicalize' or @front; none if left out.",
+)
 @target_option
 @set_option
 @calib_option
 @input_shape_option
-@click.option("--host-ops", type=click.Choice(["allow", "deny"]), default="allow")
+@click.option(
+    "--host-ops",
+    type=click.Choice(["allow", "deny"]),
+    default="allow",
+    show_default=True,
+    help="Whether the host may do what the chip can't.",
+)
 @seed_option
 @click.option("--print-after", multiple=True, metavar="PASS", help="Print after this pass too.")
 @click.option("-o", "--output", default="-", metavar="FILE", help="Where to, instead of stdout.")
@@ -54,13 +65,14 @@ def command(
     """
     from nmc.compiling import read_input_shapes
     from nmc.ir.diagnostics import Report
-    from nmc.opting import opt, pass_names
+    from nmc.opting import opt, outputs_of, pass_names
     from nmc.output import check_writable, files_in, keep_inputs
 
     if output != "-":
-        both = [Path(output), Path(output).with_suffix(".npz")]
-        keep_inputs(both, [file, str(Path(file).with_suffix(".npz")), target, *files_in(calib)])
-        check_writable(both[0])
+        beside = str(Path(file).with_suffix(".npz"))
+        written = outputs_of(Path(output), pipeline)
+        keep_inputs(written, [file, beside, target, *files_in(calib)])
+        check_writable(written[0])
     report = Report()
     wanted = pass_names(print_after)
     stages: dict[str, str] = {}

@@ -39,7 +39,7 @@ def command(session: Session, name: str | None, cite: bool) -> int:
 def sentence(kind: type[Pass]) -> str:
     """The first sentence of the pass's specification."""
     text = " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split())
-    return text.partition(". ")[0].rstrip(".")
+    return text.partition(". ")[0].rstrip(".:")
 
 
 def overview(book: tuple[type[Pass], ...], aliases: dict[str, str]) -> list[str]:

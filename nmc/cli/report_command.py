@@ -21,6 +21,7 @@ def command(session: Session, file: str, folder: str | None) -> int:
 
     from nmc.api import load
     from nmc.backends.energy import area_of
+    from nmc.report.chip_text import changes, chip_lines, unsourced
     from nmc.report.csv_files import write_csv
     from nmc.report.energy_text import area_data, area_lines
     from nmc.report.mapping_text import report_lines
@@ -28,9 +29,16 @@ def command(session: Session, file: str, folder: str | None) -> int:
     compiled = load(file)
     report, area = compiled.report(), area_of(compiled.target)
     written = write_csv(report, Path(folder), Path(file)) if folder else []
-    lines = [*report_lines(report), "", "area", "", *area_lines(area)]
+    told = report_lines(
+        report, chip_lines(compiled.contents), full=session.verbosity > 0, paint=session.paint
+    )
+    lines = [*told, "", session.paint("area", "head"), "", *area_lines(area)]
     lines += [f"written: {path}" for path in written]
     found = asdict(report) | {"area": area_data(area)}
     # The session's own list is of this command; what the compiler said keeps a name of its own.
     found["remarks"] = found.pop("diagnostics")
+    found |= {
+        "target_changes": changes(compiled.contents),
+        "target_unsourced": unsourced(compiled.contents),
+    }
     return session.result({"file": file, **found, "csv": [str(p) for p in written]}, lines)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     default=1,
     show_default=True,
     type=click.IntRange(min=1, max=1 << 16),
-    help="Inputs in flight at once, which gives the steady-state interval.",
+    help="Inputs in flight at once; with 2 or more, the interval between outputs.",
 )
 @click.option("--engine", default="reference", show_default=True, help="How it is simulated.")
 @click.option(
@@ -73,6 +73,8 @@ def command(
     compiled = load(file)
     given = compiled.inputs(list(inputs), samples=samples or inflight)
     if samples:
+        if samples > given.samples:
+            session.say(f"-n {samples}: the data have {given.samples} samples, all are used")
         given = given.first(samples)
     watcher = Watcher(watch, session, compiled.contents)
     try:
@@ -133,6 +135,7 @@ def write_outputs(run: Run, path: Path) -> None:
 
 def as_dict(run: Run, inflight: int, output: str | None) -> dict[str, Any]:
     from nmc.report.energy_text import energy_data
+    from nmc.report.runs import host_steps
 
     return {
         "samples": run.samples,
@@ -142,6 +145,8 @@ def as_dict(run: Run, inflight: int, output: str | None) -> dict[str, Any]:
         "interval_cycles": run.interval_cycles,
         "instructions": run.instructions,
         "adc_utilization": run.adc_utilization,
+        "adc_utilization_busiest": run.execution.busiest_adc_utilization,
+        "host_time_included": not host_steps(run),
         "stalls": run.stalls,
         **energy_data(run.energy),
         "wall_s": run.wall_s,

@@ -132,8 +132,12 @@ def common(function: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
 
 COMMON = (
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),
-    click.option("-q", "--quiet", count=True, help="Say nothing but results and errors."),
-    click.option("-v", "--verbose", count=True, help="Say more; show tracebacks of bugs."),
+    click.option(
+        "-q", "--quiet", count=True, metavar="", help="Say nothing but results and errors."
+    ),
+    click.option(
+        "-v", "--verbose", count=True, metavar="", help="Say more; show tracebacks of bugs."
+    ),
     click.option(
         "--color",
         type=click.Choice(["auto", "always", "never"]),

@@ -25,7 +25,7 @@ def command(
 ) -> int:
     """List the targets that ship; `show NAME` one with the origin of each value; or all `keys`."""
     if what == "keys":
-        return keys(session)
+        return keys(session, name or "")
     if what == "show":
         return show(session, name, overrides, toml)
     return listing(session)
@@ -99,19 +99,35 @@ def show(session: Session, name: str | None, overrides: tuple[str, ...], toml: b
     }
     if toml:
         return session.result(data, target_to_toml(target).splitlines())
-    return session.result(data, list(by_table(target, values)))
+    return session.result(data, [*heading(target, name or DEFAULT), *by_table(target, values)])
+
+
+def heading(target: Target, name: str) -> list[str]:
+    """Which file the line numbers are of, and how to have all of it as a file."""
+    from nmc.targets import find
+
+    return [
+        f"# {target.name}; file:line is of {find(name)}",
+        f"# a file of your own with all of it: nmc targets show {name} --toml",
+    ]
 
 
 def by_table(target: Target, values: Mapping[str, object]) -> Iterator[str]:
-    """`name = value` under its table, and where the value is from beside or below it."""
-    table = ""
-    for key, value in values.items():
+    """`name = value` under its table, the line that gives it, and below its source."""
+    from nmc.report.text import wrap
+
+    table, shown = "", ("", "")
+    for key, value in sorted(values.items(), key=lambda entry: "." in entry[0]):
         section, _, name = key.rpartition(".")
         if section != table:
             table = section
             yield f"[{table}]"
         line = f"{name} = {value_text(value)}"
         yield from beside(line, f"# {target.origin_of(key)}")
+        source = target.source_of(key)
+        if source and (source, section) != shown:
+            shown = (source, section)
+            yield from (f"    # {piece}" for piece in wrap(source, 74, indent=0))
 
 
 def beside(line: str, remark: str) -> list[str]:
@@ -130,12 +146,18 @@ def value_text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def keys(session: Session) -> int:
+def keys(session: Session, name: str) -> int:
+    """All keys, or the one of this name and those inside it."""
     import textwrap
 
+    from nmc.ir.diagnostics import NmcError, error
     from nmc.ir.target_manual import describe_keys
+    from nmc.ir.text import did_you_mean
 
-    entries = describe_keys()
+    entries = [e for e in describe_keys() if not name or f"{e.path}.".startswith(f"{name}.")]
+    if not entries:
+        hint = did_you_mean(name, [entry.path for entry in describe_keys()])
+        raise NmcError(error("unknown-key", f"targets have no key `{name}`", remedy=hint))
     lines = []
     for entry in entries:
         default = entry.default if entry.default == "required" else f"default {entry.default}"

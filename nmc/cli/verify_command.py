@@ -8,6 +8,7 @@ from nmc.cli.progress import Progress
 from nmc.cli.session import Session, common
 
 DEFAULT_SAMPLES = 64
+MADE_UP = "No -i: compared on RANDOM inputs, which say little about real ones; give -i DATA."
 
 
 @click.command("verify")
@@ -22,9 +23,14 @@ DEFAULT_SAMPLES = 64
     help="As for nmc run; without it, random inputs.",
 )
 @click.option("--labels", metavar="Y.npy|Y.npz:KEY", help="The right class of each sample.")
-@click.option("--per-layer", is_flag=True, help="SNR of each stage, quantised against float.")
+@click.option("--per-layer", is_flag=True, help="SNR of each stage, quantised and on the chip.")
 @click.option("--min-snr", type=float, metavar="DB", help="Fail below this SNR.")
-@click.option("--min-top1", type=float, metavar="P", help="Fail below this top-1 agreement, 0..1.")
+@click.option(
+    "--min-top1",
+    type=click.FloatRange(0, 1),
+    metavar="P",
+    help="Fail below this top-1 agreement, 0..1.",
+)
 @click.option("--exact", is_flag=True, help="Fail unless equal to the quantised graph.")
 @click.option("-n", "samples", type=click.IntRange(min=1), help="Use the first N samples.")
 @click.option("--all", "everything", is_flag=True, help="Use all samples that the data have.")
@@ -56,6 +62,8 @@ def command(
     compiled = load(file)
     limit = samples or DEFAULT_SAMPLES
     given = compiled.inputs(list(inputs or ("random",)), samples=limit)
+    if samples and samples > given.samples:
+        session.say(f"-n {samples}: the data have {given.samples} samples, all are used")
     with Progress(session) as progress:
         progress.announce("simulating")
         result = compiled.verify(
@@ -69,7 +77,7 @@ def command(
         )
     session.diagnose(result.diagnostics)
     cut = result.samples < result.available and not samples
-    return finish(session, result, "; more with -n N or --all" if cut else "")
+    return finish(session, result, "; more with -n N or --all" if cut else "", bool(inputs))
 
 
 def needs_model(model: str | None, **options: object) -> None:
@@ -79,12 +87,14 @@ def needs_model(model: str | None, **options: object) -> None:
         raise click.UsageError(f"--{given[0].replace('_', '-')} needs --model MODEL.onnx")
 
 
-def finish(session: Session, result: object, limited: str) -> int:
+def finish(session: Session, result: object, limited: str, given: bool) -> int:
     from nmc.ir.diagnostics import Exit
     from nmc.report.runs import verify_data, verify_lines
     from nmc.verifying import Verification
 
     if not isinstance(result, Verification):
         raise TypeError("a verification is a Verification")
+    if not given:
+        session.say(MADE_UP)
     code = Exit.OK if result.passed else Exit.THRESHOLD
     return session.result(verify_data(result), verify_lines(result, limited), exit=code)

@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -53,19 +53,25 @@ class Header:
 class ArrayFile:
     """A data file whose headers have been read; arrays are loaded one by one.
 
-    `headers` maps the names of an .npz's arrays, or "" for a lone .npy; text arrays and other
-    things that can't be tensors are not listed.
+    `headers` maps the names of an .npz's arrays, or "" for a lone .npy; `others` are the names of
+    text arrays and other things that can't be tensors, with what they are.
     """
 
     path: Path
     headers: dict[str, Header]
+    others: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def listing(self) -> str:
-        return ", ".join(f"{name} {header}" for name, header in self.headers.items()) or "nothing"
+        listed = [f"{name} {header}" for name, header in self.headers.items()]
+        listed += [f"{name} ({what}, not numbers)" for name, what in self.others.items()]
+        return ", ".join(listed) or "nothing"
 
     def load(self, name: str) -> Array:
         """An array by name; `bad-data-file` if there is none or its data are damaged."""
+        if name in self.others:
+            text = f"has {self.others[name]} in the array `{name}`, not numbers"
+            raise self.problem(text, "save an array of numbers")
         if name not in self.headers:
             hint = did_you_mean(name, self.headers)
             raise self.problem(f"has no array `{name}`; it holds {self.listing}", hint)
@@ -161,7 +167,9 @@ def read_npz(file: ArrayFile) -> None:
             with archive.open(member) as stream:
                 header = read_header(stream)
                 judge(file, name, header, member.file_size - stream.tell())
-            if header is not None:
+            if header is None:
+                file.others[name] = "text or objects"
+            else:
                 file.headers[name] = header
 
 

@@ -257,7 +257,7 @@ def read_labels(text: str, samples: int) -> Array:
     file = open_arrays(Path(path))
     array = file.load(key or label_key(file))
     if array.ndim == 2:
-        array = array[:, 0] if array.shape[1] == 1 else array.argmax(axis=1)
+        array = array[:, 0] if array.shape[1] == 1 else chosen_classes(array, text)
     loc = Loc(file=text)
     if array.ndim != 1 or len(array) < samples:
         sizes = ", ".join(map(str, array.shape))
@@ -267,6 +267,16 @@ def read_labels(text: str, samples: int) -> Array:
         message = f"labels are class numbers, {text} holds fractions"
         raise NmcError(error("bad-data-file", message, loc))
     return array[:samples].astype(np.int64)
+
+
+def chosen_classes(rows: Array, text: str) -> Array:
+    """The class of each one-hot row; `bad-data-file` for rows that choose none, or two."""
+    undecided = np.flatnonzero((rows == rows.max(axis=1, keepdims=True)).sum(axis=1) != 1)
+    if len(undecided):
+        message = f"row {undecided[0]} of {text} is no class: no single element of it is largest"
+        notes = [f"{len(undecided)} of {len(rows)} rows are like that"]
+        raise NmcError(error("bad-data-file", message, Loc(file=text), notes=notes))
+    return np.asarray(rows.argmax(axis=1))
 
 
 def label_key(file: ArrayFile) -> str:

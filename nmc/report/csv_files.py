@@ -9,6 +9,16 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nmc.backends.report_records import (
+    AdcReport,
+    CoreReport,
+    CrossbarReport,
+    HostReport,
+    NoteReport,
+    StageReport,
+    StreamReport,
+    Totals,
+)
 from nmc.output import keep_inputs, make_folder, write_text
 
 if TYPE_CHECKING:
@@ -16,7 +26,15 @@ if TYPE_CHECKING:
 
 __all__ = ["write_csv"]
 
-TABLES = ("stages", "crossbars", "adcs", "cores", "streams", "host", "diagnostics")
+TABLES: dict[str, type] = {
+    "stages": StageReport,
+    "crossbars": CrossbarReport,
+    "adcs": AdcReport,
+    "cores": CoreReport,
+    "streams": StreamReport,
+    "host": HostReport,
+    "diagnostics": NoteReport,
+}
 
 
 def write_csv(report: ReportData, folder: Path, source: Path) -> list[Path]:
@@ -31,19 +49,18 @@ def write_csv(report: ReportData, folder: Path, source: Path) -> list[Path]:
     paths = []
     for name, records in tables.items():
         path = folder / f"{name}.csv"
-        write_text(path, csv_text(records))
+        write_text(path, csv_text(TABLES.get(name, Totals), records))
         paths.append(path)
     return paths
 
 
-def csv_text(records: Sequence[Any]) -> str:
-    """A head and a line a record; lists are joined by blanks, records inside counted."""
+def csv_text(kind: type, records: Sequence[Any]) -> str:
+    """A head, also of no records, and a line a record; lists are joined by blanks."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    if records:
-        writer.writerow([item.name for item in fields(records[0])])
-        for record in records:
-            writer.writerow([cell(value) for value in asdict(record).values()])
+    writer.writerow([item.name for item in fields(kind)])
+    for record in records:
+        writer.writerow([cell(value) for value in asdict(record).values()])
     return stream.getvalue()
 
 

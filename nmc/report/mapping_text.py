@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from nmc.report.diagnostics import plain
+from nmc.report.names import short_names
 from nmc.report.summary import mapped_lines
-from nmc.report.text import bar, bytes_text, count, number, percent, short, table, wrap
+from nmc.report.text import (
+    bar,
+    bytes_text,
+    count,
+    fitted,
+    line_width,
+    number,
+    percent,
+    short,
+    table,
+    wrap,
+)
 
 if TYPE_CHECKING:
     from nmc.backends.report_records import ReportData, StageReport
@@ -16,11 +29,25 @@ __all__ = ["crossbar_places", "ranges", "report_lines"]
 
 ADCS_SHOWN = 12
 CORES_SHOWN = 32
-NAME = 24
+NAME = 20
+LEGEND = (
+    "# is what `inspect FILE layer #` takes. It does a matrix of rows x outputs, or the vector "
+    "work that is named. An input costs so many reads and conversions; ADC cyc is what the layer's "
+    "busiest ADC needs for it at least, cum the share of all layers' ADC cyc up to this one."
+)
 
 
-def report_lines(report: ReportData) -> list[str]:
-    head = [f"{report.model} on {report.target}", *mapped_lines(report)]
+def report_lines(
+    report: ReportData,
+    chip: Sequence[str] = (),
+    *,
+    full: bool = False,
+    paint: Callable[[str, str], str] = plain,
+) -> list[str]:
+    """`chip` are lines on the target; `full` adds the names that were cut; `paint` dresses titles
+    in a style."""
+    title = paint(f"{report.model} on {report.target}", "head")
+    head = [title, *chip, *mapped_lines(report)]
     sections = (
         ("layers", layer_lines(report)),
         ("where each layer lies", place_lines(report)),
@@ -29,23 +56,35 @@ def report_lines(report: ReportData) -> list[str]:
         ("cores", core_lines(report)),
         ("deepest row buffers", buffer_lines(report)),
         ("remarks of the compiler", remark_lines(report)),
+        ("layers by their full names", name_lines(report) if full else []),
     )
     for title, lines in sections:
         if lines:
-            head += ["", title, "", *lines]
+            head += ["", paint(title, "head"), "", *lines]
     return head
+
+
+def stage_names(report: ReportData) -> dict[str, str]:
+    """Names for tables; the narrower the terminal the shorter."""
+    return short_names([s.name for s in report.stages], NAME if line_width() >= 80 else 16)
+
+
+def name_lines(report: ReportData) -> list[str]:
+    return [f"{i:>3}  {stage.name}" for i, stage in enumerate(report.stages)]
 
 
 def layer_lines(report: ReportData) -> list[str]:
     """One row a stage; `cum` adds up the cycles of the busiest ADCs, stage by stage."""
+    names = stage_names(report)
     whole = sum(stage.adc_cycles for stage in report.stages)
     rows, so_far = [], 0
-    for stage in report.stages:
+    for index, stage in enumerate(report.stages):
         so_far += stage.adc_cycles
         on = bool(stage.tiles)
         rows.append(
             (
-                short(stage.name, NAME),
+                str(index),
+                names[stage.name],
                 matrix_text(stage),
                 str(len(stage.crossbars)) if on else "-",
                 percent(stage.occupancy) if on else "-",
@@ -55,12 +94,11 @@ def layer_lines(report: ReportData) -> list[str]:
                 percent(so_far / whole) if whole else "-",
             )
         )
-    head = ("layer", "matrix", "xbars", "full", "reads", "convs", "ADC cyc", "cum")
+    head = ("#", "layer", "does", "xbars", "full", "reads", "convs", "ADC cyc", "cum")
     return [
-        *table(head, rows, left=(0, 1)),
+        *fitted(head, rows, left=("layer", "does"), drop=("reads", "cum", "full", "does")),
         "",
-        "an input costs so many reads and conversions; ADC cyc is what the busiest ADC",
-        "of the layer needs for it at least",
+        *wrap(LEGEND, line_width(), indent=0),
     ]
 
 
@@ -75,12 +113,13 @@ def matrix_text(stage: StageReport) -> str:
 
 def place_lines(report: ReportData) -> list[str]:
     lines: list[str] = []
-    for stage in report.stages:
+    names, width = stage_names(report), line_width()
+    for index, stage in enumerate(report.stages):
         place = crossbar_places(stage.crossbars) or f"vector unit of core {stage.home}"
-        lines += wrap(f"{stage.name}: {place}", 78, indent=4)
-        origin = ", ".join(onnx_names(stage))
+        lines += wrap(f"{index} {names[stage.name]}: {place}", width, indent=4)
+        origin = ", ".join(short(name, width - 16) for name in onnx_names(stage))
         if origin:
-            lines += wrap(f"    from {origin}", 78, indent=8)
+            lines += wrap(f"    from {origin}", width, indent=8)
     return lines
 
 
@@ -123,12 +162,14 @@ def host_lines(report: ReportData) -> list[str]:
             f"step {step.step}: {number(step.macs)} MACs, {percent(step.mac_share)} of all"
         )
         for node in step.nodes:
-            names = f" ({', '.join(node.onnx_nodes)})" if node.onnx_nodes else ""
-            lines += wrap(f"    {node.op}{names}: {node.why}", 78, indent=8)
+            listed = ", ".join(short(name, 56) for name in node.onnx_nodes)
+            names = f" ({listed})" if listed else ""
+            lines += wrap(f"    {node.op}{names}: {node.why}", line_width(), indent=8)
     return lines
 
 
 def adc_lines(report: ReportData) -> list[str]:
+    numbers = {stage.name: i for i, stage in enumerate(report.stages)}
     ranked = sorted(report.adcs, key=lambda adc: (-adc.cycles, adc.core, adc.cluster, adc.adc))
     most = ranked[0].cycles if ranked else 0
     rows = [
@@ -139,14 +180,17 @@ def adc_lines(report: ReportData) -> list[str]:
             count(adc.conversions),
             count(adc.cycles),
             bar(adc.cycles / most if most else 0.0, 12),
-            short(", ".join(adc.stages), 24),
+            short(ranges([numbers[name] for name in adc.stages]), 18),
         )
         for adc in ranked[:ADCS_SHOWN]
     ]
     if not rows:
         return []
-    head = ("core", "cluster", "ADC", "conversions", "cycles", "", "for")
-    return [*table(head, rows, left=(5, 6)), *more(len(ranked) - ADCS_SHOWN, "ADCs")]
+    head = ("core", "cluster", "ADC", "conversions", "cycles", "", "layers")
+    return [
+        *fitted(head, rows, left=("", "layers"), drop=("",)),
+        *more(len(ranked) - ADCS_SHOWN, "ADCs"),
+    ]
 
 
 def core_lines(report: ReportData) -> list[str]:
@@ -163,7 +207,11 @@ def core_lines(report: ReportData) -> list[str]:
     if not rows:
         return []
     head = ("core", "crossbars", "sequencers", "SRAM", "most of it")
-    return [*table(head, rows, left=(4,)), *more(len(report.cores) - CORES_SHOWN, "cores")]
+    cut = ("sequencers", "most of it")
+    return [
+        *fitted(head, rows, left=cut[1:], drop=cut),
+        *more(len(report.cores) - CORES_SHOWN, "cores"),
+    ]
 
 
 def roles(held: dict[str, int]) -> list[tuple[str, int]]:
@@ -174,10 +222,12 @@ def roles(held: dict[str, int]) -> list[tuple[str, int]]:
 def buffer_lines(report: ReportData) -> list[str]:
     rings = [(ring, stream) for stream in report.streams for ring in stream.rings]
     rings.sort(key=lambda pair: (-pair[0].depth * pair[0].row_bytes, pair[0].stage))
+    names = stage_names(report)
+    values = short_names([stream.value for stream in report.streams], NAME)
     rows = [
         (
-            short(stream.value, NAME),
-            short(ring.stage, NAME),
+            values[stream.value],
+            names[ring.stage],
             str(ring.core),
             str(ring.depth),
             bytes_text(ring.depth * ring.row_bytes),
@@ -190,7 +240,7 @@ def buffer_lines(report: ReportData) -> list[str]:
 def remark_lines(report: ReportData) -> list[str]:
     lines: list[str] = []
     for each in report.diagnostics:
-        lines += wrap(f"{each.severity}[{each.code}]: {each.message}", 78, indent=4)
+        lines += wrap(f"{each.severity}[{each.code}]: {each.message}", line_width(), indent=4)
     return lines
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nmc.ir.diagnostics import NmcError, error
 from nmc.ir.text import did_you_mean
-from nmc.report.text import bytes_text, count, percent, table, wrap
+from nmc.report.text import bytes_text, count, percent, plural, table, wrap
 
 if TYPE_CHECKING:
     from nmc.backends.container import Contents
@@ -73,7 +73,8 @@ def stage_lines(contents: Contents, report: ReportData, index: int) -> list[str]
     lines = [
         f"layer {index}: {stage.name}",
         f"  does        {stage.kind}, on the {stage.unit} unit, step {found.step}",
-        f"  gives       {out.value}: {out.rows} rows x {out.cols} pixels x {out.chans} channels, "
+        f"  gives       {out.value}: {plural(out.rows, 'row')} x {plural(out.cols, 'pixel')} x "
+        f"{plural(out.chans, 'channel')}, "
         f"{out.dtype}",
         f"  at home on  core {stage.home}",
     ]
@@ -104,12 +105,13 @@ def matrix_lines(stage: Stage, found: StageReport) -> list[str]:
     block = stage.blocks[0]
     many = f"{len(stage.blocks)} blocks of " if len(stage.blocks) > 1 else ""
     return [
-        f"  matrix      {many}{block.rows} rows x {block.outputs} outputs; window {window}, "
+        f"  matrix      {many}{plural(block.rows, 'row')} x {plural(block.outputs, 'output')}; "
+        f"window {window}, "
         f"strides {strides}",
         f"  laid by     {stage.way}, {stage.copies} cop{'y' if stage.copies == 1 else 'ies'}, "
-        f"{found.tiles} tiles, {percent(found.occupancy)} full",
-        f"  an input    {count(found.reads)} reads, {count(found.conversions)} conversions, "
-        f"{count(found.macs)} MACs",
+        f"{plural(found.tiles, 'tile')}, {percent(found.occupancy)} full",
+        f"  an input    {plural(found.reads, 'read')}, {plural(found.conversions, 'conversion')}, "
+        f"{plural(found.macs, 'MAC')}",
     ]
 
 
@@ -144,7 +146,7 @@ def conversions_text(tile: Tile) -> str:
 def memory_lines(mapping: Mapping, index: int) -> list[str]:
     rows = [
         (f"ring of operand {r.operand}", str(r.core), str(r.address),
-         f"{r.depth} rows, {bytes_text(r.depth * r.row_bytes)}")
+         f"{plural(r.depth, 'row')}, {bytes_text(r.depth * r.row_bytes)}")
         for r in mapping.rings
         if r.stage == index
     ]  # fmt: skip

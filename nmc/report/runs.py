@@ -6,14 +6,15 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from nmc.report.energy_text import energy_lines
-from nmc.report.text import bar, count, percent, seconds, short, table
+from nmc.report.text import bar, count, line_width, percent, seconds, short, table, wrap
 
 if TYPE_CHECKING:
     from nmc.api import Compiled, Run
+    from nmc.backends.execute import StepRun
     from nmc.comparing import Comparison
     from nmc.verifying import Verification
 
-__all__ = ["finite", "run_lines", "verify_data", "verify_lines"]
+__all__ = ["finite", "host_steps", "run_lines", "verify_data", "verify_lines"]
 
 
 def time_text(cycles: float, clock_ghz: float) -> str:
@@ -37,10 +38,22 @@ def run_lines(compiled: Compiled, run: Run, inflight: int, output: str | None) -
         lines.append("  interval      needs --batch 2 or more")
     else:
         rate = clock * 1e9 / run.interval_cycles if run.interval_cycles else math.inf
-        text = f"{count(run.interval_cycles)} cycles an input, {count(rate)} inputs a second"
-        lines.append(f"  interval      {text}")
+        fast = "" if host_steps(run) else f", {count(rate)} inputs a second"
+        lines.append(f"  interval      {count(run.interval_cycles)} cycles an input{fast};")
+        lines.append(
+            f"                mean of {inflight - 1}: the last ones have the chip to themselves,"
+        )
+        lines.append("                so many in flight take a little more")
+    if host_steps(run):
+        took = seconds(sum(step.wall_s for step in host_steps(run)))
+        lines.append(
+            f"  host          {len(host_steps(run))} of {len(run.execution.steps)} steps, "
+            f"{took} of this machine's time;"
+        )
+        lines.append("                cycles, latency and interval do NOT include the host's time")
     lines.append(f"  instructions  {count(run.instructions)}")
-    lines.append(f"  ADCs busy     {percent(run.adc_utilization)}")
+    most = percent(run.execution.busiest_adc_utilization)
+    lines.append(f"  ADCs busy     busiest {most}, mean {percent(run.adc_utilization)}")
     lines.append(f"  wall time     {seconds(run.wall_s)}")
     for section in (stall_lines(run.stalls), energy_lines(run.energy)):
         if section:
@@ -52,6 +65,11 @@ def run_lines(compiled: Compiled, run: Run, inflight: int, output: str | None) -
     if output:
         lines.append(f"  written to    {output}")
     return lines
+
+
+def host_steps(run: Run) -> list[StepRun]:
+    """The steps of a run that the host did, of which no cycles are known."""
+    return [step for step in run.execution.steps if step.result is None]
 
 
 def stall_lines(stalls: dict[str, int]) -> list[str]:
@@ -89,7 +107,9 @@ def verify_data(result: Verification) -> dict[str, Any]:
     return {
         "samples": result.samples,
         "samples_available": result.available,
+        "data": result.data,
         "exact": result.exact,
+        "lossless_reads": result.lossless,
         "max_abs_error": finite(result.max_abs_error),
         "snr_db": finite(result.snr_db),
         "max_quanta": result.max_quanta,
@@ -106,6 +126,7 @@ def verify_data(result: Verification) -> dict[str, Any]:
                 "stage": layer.stage,
                 "value": layer.value,
                 "snr_db": finite(layer.snr_db),
+                "quantized_snr_db": finite(layer.quantized_snr_db),
                 "below_threshold": layer.below,
             }
             for layer in result.layers
@@ -120,10 +141,13 @@ def decibel_text(value: float) -> str:
 def verify_lines(result: Verification, limited: str) -> list[str]:
     """The result in words; `limited` says why not all samples were used, if so."""
     of = f" of {result.available}" if result.available != result.samples else ""
-    lines = [f"samples           {result.samples}{of}{limited}"]
+    made = f" {result.data}" if result.data.startswith("random") else ""
+    lines = [f"samples           {result.samples}{made or of}{limited}"]
     lines.append(f"exact             {str(result.exact).lower()}{exact_text(result)}")
+    lines += [f"                  {text}" for text in why_inexact(result)]
     for compared in result.outputs:
         lines += output_lines(compared)
+    lines += [f"                  {text}" for text in why_other_steps(result)]
     if result.top1_agreement is not None:
         lines.append(f"top-1 agreement   {result.top1_agreement:.4f}")
     if result.accuracy is not None:
@@ -131,7 +155,8 @@ def verify_lines(result: Verification, limited: str) -> list[str]:
     if result.reference_accuracy is not None:
         lines[-1] += f", {result.reference_accuracy:.4f} onnxruntime"
     lines.append(f"cycles            {count(result.cycles)}, simulated in {seconds(result.wall_s)}")
-    return [*lines, *layer_lines(result)]
+    told = [piece for line in lines for piece in wrap(line, line_width(), indent=18)]
+    return [*told, *layer_lines(result)]
 
 
 def exact_text(result: Verification) -> str:
@@ -145,14 +170,34 @@ def exact_text(result: Verification) -> str:
     return f"{text}, {decibel_text(worst)}"
 
 
+def why_inexact(result: Verification) -> list[str]:
+    """What to think of outputs that are not exact."""
+    if result.exact:
+        return []
+    if result.lossless:
+        return ["which should not be: this target's reads are lossless"]
+    return ["as expected: its ADCs have fewer bits than a column's sums need"]
+
+
+def why_other_steps(result: Verification) -> list[str]:
+    """Why a model of integers need not give onnxruntime's, though it is computed exactly."""
+    if not (result.exact and result.quantized_source and result.max_quanta):
+        return []
+    return [
+        "onnxruntime fuses and rounds quantised operators in ways of its own, and computes some in "
+        "float; a step apart in one layer grows in the next"
+    ]
+
+
 def output_lines(compared: Comparison) -> list[str]:
-    text = f"{short(compared.name, 28)} against onnxruntime: {decibel_text(compared.snr_db)}"
-    lines = [f"output            {text}, at most {compared.max_abs_error:.4g} off"]
+    figures = f"{decibel_text(compared.snr_db)}, at most {compared.max_abs_error:.4g} off"
+    name = short(compared.name, 40 - len(figures))
+    lines = [f"output            {name} against onnxruntime: {figures}"]
     if compared.max_quanta is not None and compared.quanta_equal is not None:
         same = percent(compared.quanta_equal)
         lines.append(
-            f"                  in steps of its scale: {same} equal, "
-            f"at most {compared.max_quanta} off"
+            f"                  in steps of its scale: {same} of {count(compared.elements)} equal, "
+            f"others at most {compared.max_quanta} off"
         )
     return lines
 
@@ -161,13 +206,22 @@ def layer_lines(result: Verification) -> list[str]:
     if not result.layers:
         return []
     first = next((layer for layer in result.layers if layer.below), None)
+    from nmc.layers import SAMPLES
+    from nmc.report.names import short_names
+
+    names = short_names([layer.stage for layer in result.layers], 28)
     rows = [
         (
-            short(layer.stage, 36),
+            names[layer.stage],
+            decibel_text(layer.quantized_snr_db),
             decibel_text(layer.snr_db),
             "<-- first below the threshold" if layer is first else "",
         )
         for layer in result.layers
     ]
-    head = ("stage (quantised against float)", "SNR", "")
-    return ["", *table(head, rows, left=(0, 2))]
+    head = ("stage, against the original's", "quantised", "on chip", "")
+    used = min(result.samples, SAMPLES)
+    about = f"SNR up to each stage, over {used} samples: what rounding to integers costs,"
+    return [
+        "", *table(head, rows, left=(0, 3)), "", about, "and with what the ADCs take away",
+    ]  # fmt: skip

@@ -6,7 +6,16 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nmc.report.text import bytes_text, count, number, percent, seconds, short
+from nmc.report.text import (
+    bytes_text,
+    count,
+    line_width,
+    number,
+    percent,
+    seconds,
+    short,
+    wrap,
+)
 
 if TYPE_CHECKING:
     from nmc.api import Compiled
@@ -98,7 +107,8 @@ def mapped_lines(report: ReportData) -> list[str]:
             f"  sequencers   at most {busy.sequencers_used} of {busy.sequencers_available} "
             f"a core (core {busy.core})"
         )
-    return [*lines, f"  calibrated   {calibration_text(report)}"]
+    lines.append(f"  calibrated   {calibration_text(report)}")
+    return [piece for line in lines for piece in wrap(line, line_width(), indent=15)]
 
 
 def host_text(report: ReportData) -> str:

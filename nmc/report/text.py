@@ -2,10 +2,60 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from collections.abc import Sequence
 
-__all__ = ["bar", "bytes_text", "count", "number", "percent", "seconds", "short", "table", "wrap"]
+__all__ = [
+    "bar",
+    "bytes_text",
+    "count",
+    "fitted",
+    "line_width",
+    "number",
+    "percent",
+    "plural",
+    "seconds",
+    "short",
+    "table",
+    "wrap",
+]
+
+
+NARROWEST, WIDEST = 60, 80
+
+
+def line_width() -> int:
+    """How wide text may be: the terminal's width or COLUMNS, within 60 and 80; 80 elsewhere."""
+    return max(NARROWEST, min(WIDEST, shutil.get_terminal_size((WIDEST, 24)).columns))
+
+
+def plural(number: int, word: str) -> str:
+    """1 tile, 2 tiles"""
+    return f"{count(number)} {word}{'s' * (number != 1)}"
+
+
+def fitted(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    left: Sequence[str] = (),
+    drop: Sequence[str] = (),
+) -> list[str]:
+    """As `table`, with columns called by their heads; those in `drop` leave, in that order, until
+    the lines fit `line_width`."""
+    kept = list(range(len(head)))
+    for name in (None, *drop):
+        kept = [i for i in kept if head[i] != name]
+        names = [head[i] for i in kept]
+        lines = table(
+            names,
+            [[row[i] for i in kept] for row in rows],
+            left=[i for i, each in enumerate(names) if each in left],
+        )
+        if max(map(len, lines)) <= line_width():
+            break
+    return lines
 
 
 def table(
@@ -21,7 +71,7 @@ def table(
         )
         return "  ".join(parts).rstrip()
 
-    rule = "  ".join("-" * width for width in widths)
+    rule = "  ".join("-" * width for width in widths).rstrip()
     return [line(head), rule, *map(line, rows)]
 
 

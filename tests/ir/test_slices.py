@@ -1,4 +1,4 @@
-"""Levels of cells hold the weights, and the sliced product is MACHINE.md's, digit by digit."""
+"""Levels of cells hold the weights, and the sliced product is that of docs/machine.md, digit by digit."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_conversion_rounds_half_to_even_and_clips() -> None:
 
 
 def naive(x: Array, levels: Array, slices: int, cell_bits: int, dac_bits: int, **adc: Any) -> Array:
-    """MACHINE.md in the plainest loops."""
+    """docs/machine.md in the plainest loops."""
     bits, steps, converted = adc["bits"], adc["steps"], adc["converted"]
     acc = np.zeros((len(x), levels.shape[1] // slices), np.int64)
     for i, row in enumerate(x):

@@ -169,3 +169,8 @@ def test_one_change_of_the_target_needs_no_list(digits: Path) -> None:
 def test_random_calibration_warns(digits: Path) -> None:
     with pytest.warns(UserWarning, match="calibrated on 16 random inputs"):
         nmc.compile(str(digits / "digits_cnn.onnx"))
+
+
+def test_a_glance_is_short(compiled: nmc.Compiled) -> None:
+    assert len(repr(compiled)) < 100
+    assert len(repr(compiled.run("random"))) < 100

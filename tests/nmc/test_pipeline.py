@@ -105,7 +105,7 @@ def test_seeds_are_filled_in_where_none_is_given() -> None:
     ("text", "code", "message", "remedy"),
     [
         ("pain", "unknown-pass", "there is no pass `pain`", "did you mean `paint`?"),
-        ("@bot", "unknown-pass", "there is no alias `@bot`", "did you mean `both`?"),
+        ("@bot", "unknown-pass", "there is no alias `@bot`", "did you mean `@both`?"),
         ("@loop", "bad-pipeline", "alias `@loop` contains itself", ""),
         ("cut", "bad-pipeline", "`cut` needs the option `width`", ""),
         ("paint{coat=1}", "bad-pipeline", "`paint` has no option `coat`", "did you mean `coats`?"),

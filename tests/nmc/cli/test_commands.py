@@ -254,7 +254,7 @@ def test_the_number_of_samples_is_said(nmc: Nmc, here: Path) -> None:
     [
         (("--exact",), "not-exact", "-t exact-128"),
         (("--min-snr", "90"), "threshold-failed", "at least 90 dB was asked for"),
-        (("--min-top1", "1.1"), "threshold-failed", "at least 1.1 was asked for"),
+        (("--min-top1", "1", "--all"), "threshold-failed", "at least 1 was asked for"),
     ],
 )
 def test_thresholds(nmc: Nmc, here: Path, demand: tuple[str, ...], code: str, says: str) -> None:
@@ -263,6 +263,77 @@ def test_thresholds(nmc: Nmc, here: Path, demand: tuple[str, ...], code: str, sa
     assert f"error[{code}]" in done.stderr
     assert says in done.stderr
     assert "exact             false" in done.stdout
+
+
+def test_agreement_is_a_share(nmc: Nmc, here: Path) -> None:
+    done = nmc("verify", "spin.nmc", *ON_DIGITS, "--min-top1", "97", "--json")
+    assert (done.exit_code, done.codes) == (2, ["bad-option"])
+
+
+def test_what_the_adcs_cost_shows_layer_by_layer(nmc: Nmc, here: Path) -> None:
+    """On the chip no stage can be nearer to the original than where nothing but rounding is lost,
+    and the last stage's figure is that of the outputs."""
+    found = nmc("verify", "spin.nmc", *ON_DIGITS, "--per-layer", "-n", "20", "--json").json
+    layers = found["layers"]
+    assert sum(layer["quantized_snr_db"] - layer["snr_db"] for layer in layers) > 0.3
+    assert layers[-1]["snr_db"] == pytest.approx(found["snr_db"], abs=0.05)
+    exact = nmc("verify", "exact.nmc", *ON_DIGITS, "--per-layer", "-n", "20", "--json").json
+    assert all(layer["snr_db"] == layer["quantized_snr_db"] for layer in exact["layers"])
+
+
+def test_stages_are_compared_as_they_are_rounded(nmc: Nmc, tmp_path: Path, shared: Path) -> None:
+    """A quantised model has the real and the rounded value; ours is the rounded one."""
+    model, out = shared / "mlperf_ic01_resnet8_int8.onnx", tmp_path / "r.nmc"
+    nmc("compile", model, "-t", "exact-128", "-o", out, "-q")
+    layers = nmc(
+        "verify", out, "--model", model, "-n", "1", "--per-layer", "--json"
+    ).json["layers"]  # fmt: skip
+    assert min(layer["snr_db"] or 999 for layer in layers) > 45
+
+
+def test_inexact_is_explained(nmc: Nmc, here: Path) -> None:
+    assert "as expected: its ADCs have fewer bits" in nmc("verify", "spin.nmc", "-n", "2").stdout
+
+
+def test_random_inputs_are_named(nmc: Nmc, here: Path) -> None:
+    done = nmc("verify", "exact.nmc")
+    assert done.stdout.splitlines()[0].split(maxsplit=1)[1].startswith("64 random inputs, seed 0")
+    assert "RANDOM" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        (np.arange(100, 550), "the labels go from 100 to 163, but output `scores` has 10 classes"),
+        (np.zeros((450, 10)), "row 0 of y.npy is no class"),
+        (np.arange(450) % 10 + 1, "the labels go from 1 to 10"),
+    ],
+)
+def test_labels_that_no_output_could_give(
+    nmc: Nmc, here: Path, labels: np.ndarray, says: str
+) -> None:
+    np.save("y.npy", labels)
+    done = nmc("verify", "exact.nmc", "-i", "digits.npz:x", "--labels", "y.npy", "--json")
+    assert (done.exit_code, done.codes) == (6, ["bad-data-file"])
+    assert done.json["diagnostics"][0]["message"].startswith(says)
+
+
+def test_a_model_of_other_inputs_is_refused(nmc: Nmc, here: Path) -> None:
+    (here / "other.onnx").write_bytes(dense_bytes())
+    done = nmc("verify", "exact.nmc", "--model", "other.onnx", "--json")
+    assert (done.exit_code, done.codes) == (2, ["bad-option"])
+    problem = done.json["diagnostics"][0]
+    assert "it takes x [1, 4], the compiled one image" in problem["message"]
+    assert [note.split(":")[0] for note in problem["notes"]] == ["compiled", "given"]
+
+
+def test_the_host_s_time_is_said_to_be_missing(nmc: Nmc, tmp_path: Path, shared: Path) -> None:
+    out = tmp_path / "kws.nmc"
+    nmc("compile", shared / "arm_kws_basic_lstm_s.onnx", "-o", out, "-q")
+    text = nmc("run", out, "-i", "random", "--batch", "2").stdout
+    assert "do NOT include the host's time" in text
+    assert "inputs a second" not in text
+    assert nmc("run", out, "-i", "random", "--json").json["host_time_included"] is False
 
 
 def test_the_first_bad_layer_is_marked(nmc: Nmc, here: Path) -> None:

@@ -91,6 +91,8 @@ def test_an_interrupt_in_the_imports() -> None:
 
 
 def test_outputs_beside_the_inputs_are_fine(nmc: Nmc, here: Path) -> None:
+    words = ("digits_cnn.onnx", "--calib", "digits.npz:calib", "-p", "@default")
+    assert nmc("opt", *words, "-o", "digits.asm").exit_code == 0  # programs bring no weights
     done = nmc("run", "spin.nmc", "-i", "digits.npz:x", "-n", "2", "-o", "out.npz")
     assert done.exit_code == 0
     assert np.load(here / "out.npz")["scores"].shape == (2, 10)
