@@ -1,7 +1,7 @@
 """Weights as levels of cells, and the product that such cells and an ADC compute.
 
-Exactly docs/machine.md, Numbers: inputs are applied in phases of `dac_bits`, weights lie in slices of
-`cell_bits`, both least significant first; each channel's value is converted in each phase, and
+Exactly docs/machine.md, Numbers: inputs are applied in phases of `dac_bits`, weights lie in slices
+of `cell_bits`, both least significant first; each channel's value is converted in each phase, and
 shift-and-add puts the codes together.  Channel of output j, slice s: j * slices + s.
 """
 

@@ -1,4 +1,4 @@
-"""Levels of cells hold the weights, and the sliced product is that of docs/machine.md, digit by digit."""
+"""Levels of cells hold the weights; the sliced product is docs/machine.md's, digit by digit."""
 
 from __future__ import annotations
 
