@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from nmc.ir.abilities import is_mover
 from nmc.ir.diagnostics import Loc, NmcError, error
-from nmc.ir.graph import Array, TensorType, Value
+from nmc.ir.graph import Array, Quant, TensorType, Value
+from nmc.ir.numerics import quantize
+from nmc.ir.ops import Dequantize, FlipSign
 
 __all__ = ["fit", "has_shape", "sample_shape"]
 
@@ -78,7 +81,10 @@ def layout_hint(type_: TensorType, shape: tuple[int, ...]) -> str:
 
 
 def converted(value: Value, array: Array, loc: Loc) -> Array:
-    """The same values as the input's type; refused where they can't be."""
+    """The same values as the input's type; refused where they can't be.
+
+    Real numbers for an input of stored integers are quantised as the model says that it reads them.
+    """
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         bad = int(np.size(array) - np.isfinite(array).sum())
         message = f"the data for input `{value.name}` holds NaN or infinity, {bad} times"
@@ -88,9 +94,27 @@ def converted(value: Value, array: Array, loc: Loc) -> Array:
         return array
     with np.errstate(all="ignore"):
         result = array.astype(wanted)
-    if not same_values(array, result):
-        raise NmcError(wrong_values(value, array, loc))
-    return result
+    if same_values(array, result):
+        return result
+    quant = stored_as(value)
+    if array.dtype.kind == "f" and quant is not None:
+        real = array.astype(np.float32)
+        return quantize(real, quant.scale, quant.zero_point, value.type.dtype)
+    raise NmcError(wrong_values(value, array, loc))
+
+
+def stored_as(value: Value) -> Quant | None:
+    """What the integers of an input stand for, if someone says who uses them, moved perhaps."""
+    for user in value.users:
+        if isinstance(user.op, Dequantize):
+            return Quant(user.op.scale, user.op.zero_point)
+        later = stored_as(user.output) if isinstance(user.op, FlipSign) or is_mover(user) else None
+        if isinstance(user.op, FlipSign):
+            later = later or user.output.type.quant
+            return later and Quant(later.scale, later.zero_point - 128)
+        if later is not None:
+            return later
+    return value.type.quant
 
 
 def same_values(array: Array, result: Array) -> bool:

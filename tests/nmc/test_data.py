@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from nmc.data import calibration, fit, from_arrays, read_inputs, read_labels
+from nmc.ir import ops
 from nmc.ir.diagnostics import Diagnostic, NmcError, Report
-from nmc.ir.graph import TensorType, Value
+from nmc.ir.graph import Graph, TensorType, Value
+from nmc.ir.types import emit
 
 IMAGE = Value("image", TensorType("f32", (1, 1, 8, 8)))
 SOUND = Value("sound:0", TensorType("i8", (1, 5)))
@@ -327,3 +329,19 @@ def test_too_few_labels(tmp_path: Path) -> None:
 def test_labels_that_are_no_classes(tmp_path: Path) -> None:
     with pytest.raises(NmcError, match="holds fractions"):
         read_labels(npy(tmp_path / "y.npy", np.array([0.5, 1.0])), 2)
+
+
+def test_real_numbers_for_stored_integers_are_quantised_as_the_model_reads_them() -> None:
+    graph = Graph("g")
+    value = graph.add_input("x", TensorType("i8", (1, 3)))
+    emit(graph, ops.Dequantize(0.5, -2), [value], "real")
+    fitted = fit(value, np.array([[0.0, 1.3, 900.0]], np.float32))
+    assert fitted.tolist() == [[-2, 1, 127]]
+    assert fit(value, np.array([[1.0, 2.0, -3.0]])).tolist() == [[1, 2, -3]]  # integers as they are
+
+
+def test_real_numbers_for_integers_that_stand_for_nothing_are_refused() -> None:
+    value = Graph("g").add_input("x", TensorType("i8", (1, 3)))
+    with pytest.raises(NmcError) as raised:
+        fit(value, np.array([[0.5, 1.3, 9.0]], np.float32))
+    assert raised.value.diagnostics[0].code == "bad-data-file"
