@@ -8,6 +8,7 @@ Everything refers by index into the tuples of `Mapping`; -1 means "not decided y
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -331,5 +332,9 @@ def mapping_from_json(text: bytes) -> Mapping:
 
 
 def mapping_schema() -> dict[str, Any]:
-    """The JSON Schema of mapping.json."""
-    return msgspec.json.schema(Mapping)
+    """The JSON Schema of mapping.json, the same from every Python (3.13 unindents docstrings)."""
+    schema = msgspec.json.schema(Mapping)
+    for record in schema["$defs"].values():
+        if "description" in record:
+            record["description"] = inspect.cleandoc(record["description"])
+    return schema
