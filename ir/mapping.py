@@ -125,6 +125,10 @@ class Operand:
     right: int = 0
     fill: int = 0
 
+    def padded(self, rows: int) -> int:
+        """Rows that its ring takes for one input of `rows` data rows."""
+        return self.top + rows + self.bottom
+
 
 class Kind(StrEnum):
     """What a stage's anchor does; elementwise nodes may follow it on each row, in place."""

@@ -6,10 +6,12 @@ import numpy as np
 
 from nmc.ir.graph import Array, Graph, Node
 from nmc.ir.layout import Digit, offsets
-from nmc.ir.mapping import Block, Stage
+from nmc.ir.mapping import Block, Stage, Tile
 from nmc.ir.ops import QConv
+from nmc.ir.slices import slice_levels
+from nmc.ir.target import Target
 
-__all__ = ["block_matrix", "nodes_by_result"]
+__all__ = ["block_matrix", "nodes_by_result", "tile_levels"]
 
 
 def nodes_by_result(graph: Graph) -> dict[str, Node]:
@@ -41,3 +43,14 @@ def block_matrix(anchor: Node, stage: Stage, block: Block) -> Array:
         there = slice(block.output0 + here.start, block.output0 + here.stop)
         dense[:, :, chans, here] = flat[:, :, :, there]
     return dense.reshape(block.rows, block.outputs)
+
+
+def tile_levels(matrix: Array, tile: Tile, target: Target) -> Array:
+    """int8[rows, outputs * slices]: the cells of a tile, cut out of its block's matrix."""
+    return slice_levels(
+        matrix[tile.row0 : tile.row0 + tile.rows, tile.output0 : tile.output0 + tile.outputs],
+        cell_bits=target.crossbar.cell_bits,
+        slices=target.slices,
+        encoding=target.crossbar.encoding,
+        weight_bits=target.numbers.weight_bits,
+    )

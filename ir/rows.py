@@ -58,7 +58,7 @@ def emissions(mapping: Mapping, stage: Stage) -> Array:
 def turns(mapping: Mapping, stage: Stage, operand: Operand) -> Turns:
     """The row schedule of one operand of a stage."""
     rows = mapping.streams[operand.stream].rows
-    padded = operand.top + rows + operand.bottom
+    padded = operand.padded(rows)
     index = np.arange(firings(mapping, stage), dtype=np.int64)
     if operand.role is Role.BROADCAST:
         needed = np.full_like(index, rows)
@@ -86,7 +86,7 @@ def least_depth(mapping: Mapping, stage: Stage, operand: Operand) -> int:
     step = 1
     if operand.role is Role.MAIN and stage.kind in (Kind.MATRIX, Kind.WINDOW):
         span, step = stage.window.span[0], stage.window.strides[0]
-    rows = operand.top + mapping.streams[operand.stream].rows + operand.bottom
+    rows = operand.padded(mapping.streams[operand.stream].rows)
     reaches_below = operand.bottom and operand.top + mapping.streams[operand.stream].rows < span
     depth = span + step + (span if reaches_below else operand.top)
     if rows == span and operand.top == operand.bottom == 0:

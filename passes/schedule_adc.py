@@ -11,8 +11,8 @@ from nmc.ir.diagnostics import Report
 from nmc.ir.graph import Array, Node
 from nmc.ir.interpreter import run_graph_batch
 from nmc.ir.mapping import Mapping, Stage, Tile
-from nmc.ir.matrices import block_matrix, nodes_by_result
-from nmc.ir.slices import code_range, column_bounds, convert, slice_levels
+from nmc.ir.matrices import block_matrix, nodes_by_result, tile_levels
+from nmc.ir.slices import code_range, column_bounds, convert
 from nmc.ir.stage_inputs import batch_of, stage_windows
 from nmc.ir.target import Target
 from nmc.passes.base import Pass, mapping_of
@@ -118,17 +118,7 @@ def _levels(mapping: Mapping, nodes: dict[str, Node], target: Target) -> list[Ar
         if key not in matrices:
             stage = mapping.stages[tile.stage]
             matrices[key] = block_matrix(nodes[stage.nodes[0]], stage, stage.blocks[tile.block])
-        rows = slice(tile.row0, tile.row0 + tile.rows)
-        columns = slice(tile.output0, tile.output0 + tile.outputs)
-        result.append(
-            slice_levels(
-                matrices[key][rows, columns],
-                cell_bits=target.crossbar.cell_bits,
-                slices=target.slices,
-                encoding=target.crossbar.encoding,
-                weight_bits=target.numbers.weight_bits,
-            )
-        )
+        result.append(tile_levels(matrices[key], tile, target))
     return result
 
 

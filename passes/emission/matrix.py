@@ -15,10 +15,9 @@ import numpy as np
 
 from nmc.ir.graph import Node
 from nmc.ir.mapping import Block, Stage, Tile
-from nmc.ir.matrices import block_matrix
+from nmc.ir.matrices import block_matrix, tile_levels
 from nmc.ir.ops import Op, QConv, QMatMul
 from nmc.ir.program import Desc, Mvm, Put, ReadPlan, TileImage, TileRead, Vec
-from nmc.ir.slices import slice_levels
 from nmc.ir.stage_memory import RECORD_BYTES, CoreOutputs, core_outputs
 from nmc.passes.emission.chip import ChipWriter
 from nmc.passes.emission.padding import fill_rows, initial_padding
@@ -139,15 +138,7 @@ class _MatrixStage:
 
     def add_tile(self, tile: Tile, gather: _Gather, part: CoreOutputs) -> TileRead:
         target = self.chip.target
-        rows = slice(tile.row0, tile.row0 + tile.rows)
-        columns = slice(tile.output0, tile.output0 + tile.outputs)
-        levels = slice_levels(
-            self.matrices[tile.block][rows, columns],
-            cell_bits=target.crossbar.cell_bits,
-            slices=target.slices,
-            encoding=target.crossbar.encoding,
-            weight_bits=target.numbers.weight_bits,
-        )
+        levels = tile_levels(self.matrices[tile.block], tile, target)
         self.chip.tiles.append(
             TileImage(
                 core=tile.core,
@@ -233,7 +224,7 @@ class _MatrixStage:
         stream = self.chip.stream(operand.stream)
         ring = self.chip.rings[self.index, 0, core]
         step_rows, step_cols = self.stage.window.strides
-        padded = operand.top + stream.rows + operand.bottom
+        padded = operand.padded(stream.rows)
         pixel = step_cols * stream.chans
         return writer.desc(
             "u8",

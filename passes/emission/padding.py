@@ -47,7 +47,7 @@ def _fill(
     operand = chip.mapping.stages[index].operands[number]
     ring = chip.rings[index, number, core]
     stream = chip.stream(operand.stream)
-    padded = operand.top + stream.rows + operand.bottom
+    padded = operand.padded(stream.rows)
     row = ring.row_bytes
     dst = writer.desc(
         "u8",

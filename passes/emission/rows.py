@@ -92,7 +92,7 @@ def ring_row(
     stream = chip.stream(operand.stream)
     ring = chip.rings[index, number, core]
     size = stream.element_bytes
-    padded = operand.top + stream.rows + operand.bottom
+    padded = operand.padded(stream.rows)
     per_turn = 0 if operand.role is Role.BROADCAST else turn_rows
     first = operand.top if not per_turn else segment.first * per_turn
     return Row(

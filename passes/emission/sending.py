@@ -81,7 +81,7 @@ class Sender:
         for ring in self.rings:
             key = (ring.stage, ring.operand, ring.core)
             operand = self.chip.mapping.stages[ring.stage].operands[ring.operand]
-            padded = operand.top + stream.rows + operand.bottom
+            padded = operand.padded(stream.rows)
             row = ring.row_bytes
             dst = writer.desc(
                 stream.dtype,
@@ -126,7 +126,7 @@ def write_feeder(chip: ChipWriter, ring: Ring, io: Io) -> None:
     writer = Writer(ring.core, f"{stage.name}.feed{ring.operand}")
     size, row = stream.row_bytes, ring.row_bytes
     dims = ((size // stream.element_bytes, stream.element_bytes),)
-    padded = operand.top + stream.rows + operand.bottom
+    padded = operand.padded(stream.rows)
     with writer.loop(INPUT, 0):
         writer.wait(chip.credits[key], operand.top)
         with writer.loop(TURN, stream.rows):
