@@ -17,12 +17,12 @@ from nmc.backends.program_places import ProgramPlaces, explained, race_diagnosti
 from nmc.backends.simulator import DEFAULT_ENGINE, MAX_CYCLES, Race, Result, simulate
 from nmc.backends.simulator.machine import Machine
 from nmc.ir.diagnostics import Diagnostic, NmcError, error
-from nmc.ir.graph import Array, Graph, TensorType, Value
+from nmc.ir.graph import Array, Graph, Value
 from nmc.ir.mapping import Step, StepKind
 from nmc.ir.program import Program
 from nmc.ir.target import Target
 
-__all__ = ["Execution", "StepRun", "execute", "races_found", "sample_shape", "validate_inputs"]
+__all__ = ["Execution", "StepRun", "execute", "races_found", "validate_inputs"]
 
 LANE_BYTES = 1 << 29
 """About how much simulated memory is held at once; more samples run in parts."""
@@ -193,7 +193,7 @@ def output(value: Value, env: Mapping[str, Array], samples: int) -> Array:
         array = np.broadcast_to(value.data, (samples, *value.type.shape))
     else:
         array = env[value.name]
-    return array.reshape(samples, *sample_shape(value.type))
+    return array.reshape(samples, *value.type.sample_shape)
 
 
 # Steps
@@ -258,11 +258,6 @@ def run_chip(
 # Inputs
 
 
-def sample_shape(type_: TensorType) -> tuple[int, ...]:
-    """The shape of one sample: without the model's leading 1, which counts samples."""
-    return type_.shape[1:] if type_.shape[:1] == (1,) else type_.shape
-
-
 def validate_inputs(model: Contents | Graph, arrays: Mapping[str, Array]) -> dict[str, Array]:
     """Each input as [samples, *one sample], in the graph's order.
 
@@ -294,7 +289,7 @@ def validate_inputs(model: Contents | Graph, arrays: Mapping[str, Array]) -> dic
 
 
 def validated(value: Value, arrays: Mapping[str, Array]) -> Array:
-    wanted, type_ = sample_shape(value.type), value.type
+    wanted, type_ = value.type.sample_shape, value.type
     expected = f"[samples{''.join(f', {n}' for n in wanted)}] of {type_.dtype}"
     if value.name not in arrays:
         message = f"input `{value.name}` is missing: {expected}; given are {spelled(arrays)}"

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nmc.backends.container.contents import Contents
-from nmc.backends.execute import sample_shape, validate_inputs
+from nmc.backends.execute import validate_inputs
 from nmc.backends.host import OrtHost
 from nmc.ir.graph import Array, Node
 from nmc.ir.interpreter import Run, compute
@@ -46,7 +46,7 @@ def run_mapping(
     walk = MappedRun(contents.graph, keep, OrtHost(), crossbars=crossbars)
     samples = next((len(a) for a in arrays.values()), 1)
     rows = [walk.one({name: array[i] for name, array in arrays.items()}) for i in range(samples)]
-    shapes = {v.name: sample_shape(v.type) for v in (*walk.kept(), *contents.graph.outputs)}
+    shapes = {v.name: v.type.sample_shape for v in (*walk.kept(), *contents.graph.outputs)}
     return {
         name: np.stack([row[name] for row in rows]).reshape(samples, *shape)
         for name, shape in shapes.items()

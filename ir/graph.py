@@ -81,6 +81,11 @@ class TensorType:
         return int(np.prod(self.shape, dtype=np.int64))
 
     @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """The shape of one sample: without the model's leading 1, which counts samples."""
+        return self.shape[1:] if self.shape[:1] == (1,) else self.shape
+
+    @property
     def numpy(self) -> np.dtype[Any]:
         return DTYPES[self.dtype]
 

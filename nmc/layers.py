@@ -12,7 +12,6 @@ from nmc.backends.host import OrtHost
 from nmc.backends.mapping_interpreter import run_mapping
 from nmc.comparing import compare
 from nmc.compiling import read_input_shapes
-from nmc.data import sample_shape
 from nmc.frontend import ReadModel, import_model
 from nmc.ir import ops
 from nmc.ir.diagnostics import Report
@@ -54,7 +53,7 @@ def run_quantized(
     results = run_graph_batch(graph, batched, keep=keep, host=OrtHost())
     outputs = {v.name: v for v in graph.outputs}
     return {
-        name: array.reshape(count, *sample_shape((outputs.get(name) or values[name]).type))
+        name: array.reshape(count, *(outputs.get(name) or values[name]).type.sample_shape)
         for name, array in results.items()
     }
 

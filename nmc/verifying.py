@@ -17,7 +17,7 @@ from nmc import data
 from nmc.backends.container import Contents
 from nmc.backends.execute import execute
 from nmc.comparing import Comparison, compare, winners
-from nmc.data import InputData, sample_shape
+from nmc.data import InputData
 from nmc.frontend import ReadModel, Source, read_model
 from nmc.ir import ops
 from nmc.ir.diagnostics import Diagnostic, NmcError, error, warning
@@ -149,7 +149,7 @@ def read_classes(labels: Any, samples: int) -> Array:
 
 def check_classes(classes: Array, graph: Graph) -> None:
     """`bad-data-file` for labels that no output could give."""
-    sizes = ((v.name, [n for n in sample_shape(v.type) if n > 1]) for v in graph.outputs)
+    sizes = ((v.name, [n for n in v.type.sample_shape if n > 1]) for v in graph.outputs)
     name, count = next(((n, s[0]) for n, s in sizes if len(s) == 1), ("", 0))
     if not count or not len(classes):
         return
@@ -227,7 +227,7 @@ def against_model(
 ) -> dict[str, Any]:
     """The fields of a Verification that compare with the model."""
     graph = contents.graph
-    theirs = Original(read).run(arrays, {v.name: sample_shape(v.type) for v in graph.outputs})
+    theirs = Original(read).run(arrays, {v.name: v.type.sample_shape for v in graph.outputs})
     compared = [
         compare(v.name, np.asarray(outputs[v.name]), theirs[v.name], quantum(v))
         for v in graph.outputs

@@ -6,7 +6,9 @@ import rich_click as click
 
 __all__ = [
     "calib_option",
+    "host_ops_option",
     "input_shape_option",
+    "mesh_option",
     "seed_option",
     "set_option",
     "target_option",
@@ -46,4 +48,12 @@ seed_option = click.option(
     show_default=True,
     type=click.IntRange(min=0),
     help="Of all that is random.",
+)
+mesh_option = click.option("--mesh", default="", metavar="WxH", help="Columns x rows of cores.")
+host_ops_option = click.option(
+    "--host-ops",
+    type=click.Choice(["allow", "deny"]),
+    default="allow",
+    show_default=True,
+    help="Whether the host may do what the chip can't.",
 )

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from nmc.cli.arguments import input_shape_option, set_option, target_option
+from nmc.cli.arguments import (
+    host_ops_option,
+    input_shape_option,
+    mesh_option,
+    set_option,
+    target_option,
+)
 from nmc.cli.session import Session, common
 
 if TYPE_CHECKING:
@@ -18,14 +24,8 @@ if TYPE_CHECKING:
 @target_option
 @set_option
 @input_shape_option
-@click.option("--mesh", default="", metavar="WxH", help="Columns x rows of cores.")
-@click.option(
-    "--host-ops",
-    type=click.Choice(["allow", "deny"]),
-    default="allow",
-    show_default=True,
-    help="Whether the host may do what the chip can't.",
-)
+@mesh_option
+@host_ops_option
 @common
 def command(
     session: Session,

@@ -9,7 +9,9 @@ import rich_click as click
 
 from nmc.cli.arguments import (
     calib_option,
+    host_ops_option,
     input_shape_option,
+    mesh_option,
     seed_option,
     set_option,
     target_option,
@@ -37,14 +39,8 @@ if TYPE_CHECKING:
 @set_option
 @calib_option
 @input_shape_option
-@click.option("--mesh", default="", metavar="WxH", help="Columns x rows of cores.")
-@click.option(
-    "--host-ops",
-    type=click.Choice(["allow", "deny"]),
-    default="allow",
-    show_default=True,
-    help="Whether the host may do what the chip can't.",
-)
+@mesh_option
+@host_ops_option
 @click.option(
     "-p", "--pipeline", default="@default", show_default=True, help="The passes; see nmc passes."
 )

@@ -9,6 +9,7 @@ import rich_click as click
 
 from nmc.cli.arguments import (
     calib_option,
+    host_ops_option,
     input_shape_option,
     seed_option,
     set_option,
@@ -33,13 +34,7 @@ if TYPE_CHECKING:
 @set_option
 @calib_option
 @input_shape_option
-@click.option(
-    "--host-ops",
-    type=click.Choice(["allow", "deny"]),
-    default="allow",
-    show_default=True,
-    help="Whether the host may do what the chip can't.",
-)
+@host_ops_option
 @seed_option
 @click.option("--print-after", multiple=True, metavar="PASS", help="Print after this pass too.")
 @click.option("-o", "--output", default="-", metavar="FILE", help="Where to, instead of stdout.")

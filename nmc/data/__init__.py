@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nmc.data.fit import fit, sample_shape
+from nmc.data.fit import fit
 from nmc.data.inputs import (
     InputData,
     calibration,
@@ -20,5 +20,4 @@ __all__ = [
     "random_inputs",
     "read_inputs",
     "read_labels",
-    "sample_shape",
 ]

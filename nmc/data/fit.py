@@ -13,12 +13,7 @@ from nmc.ir.graph import Array, Quant, TensorType, Value
 from nmc.ir.numerics import quantize
 from nmc.ir.ops import Dequantize, FlipSign
 
-__all__ = ["fit", "has_shape", "sample_shape"]
-
-
-def sample_shape(type_: TensorType) -> tuple[int, ...]:
-    """The shape of one sample: without the model's leading 1, which counts samples."""
-    return type_.shape[1:] if type_.shape[:1] == (1,) else type_.shape
+__all__ = ["fit", "has_shape"]
 
 
 def fit(value: Value, array: Array, origin: str = "") -> Array:
@@ -42,7 +37,7 @@ def has_shape(type_: TensorType, shape: tuple[int, ...]) -> bool:
 
 def with_samples(type_: TensorType, shape: tuple[int, ...]) -> tuple[int, ...] | None:
     """The shape with its axis of samples, or None if it doesn't fit; no samples don't fit."""
-    one = sample_shape(type_)
+    one = type_.sample_shape
     if shape == one:
         return (1, *one)
     if not shape or not shape[0]:
@@ -55,7 +50,7 @@ def sizes_text(sizes: tuple[int | str, ...]) -> str:
 
 
 def wrong_shape(value: Value, array: Array, loc: Loc) -> Any:
-    wanted = sizes_text(("samples", *sample_shape(value.type)))
+    wanted = sizes_text(("samples", *value.type.sample_shape))
     what = f"{loc.file} has" if loc.file else "the data has"
     message = (
         f"input `{value.name}` takes {value.type.dtype} of shape {wanted}, "
@@ -66,7 +61,7 @@ def wrong_shape(value: Value, array: Array, loc: Loc) -> Any:
 
 def layout_hint(type_: TensorType, shape: tuple[int, ...]) -> str:
     """What would make the data fit, if that is a matter of order or of cutting alone."""
-    one = sample_shape(type_)
+    one = type_.sample_shape
     if 0 in shape:
         return "there must be at least one sample"
     if len(shape) == len(one) + 1:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nmc.data.files import ArrayFile, open_arrays
-from nmc.data.fit import fit, has_shape, sample_shape
+from nmc.data.fit import fit, has_shape
 from nmc.ir.design import Calibration
 from nmc.ir.diagnostics import Loc, NmcError, Report, error, warning
 from nmc.ir.graph import Array, Value
@@ -212,7 +212,7 @@ def random_inputs(inputs: Sequence[Value], seed: int, samples: int) -> dict[str,
 
 
 def made_up(value: Value, rng: np.random.Generator, samples: int) -> Array:
-    shape, dtype = (samples, *sample_shape(value.type)), value.type.numpy
+    shape, dtype = (samples, *value.type.sample_shape), value.type.numpy
     if dtype.kind == "f":
         return rng.standard_normal(shape).astype(dtype)
     if dtype.kind == "b":
