@@ -14,8 +14,8 @@ import numpy as np
 from nmc.backends.container.contents import Contents
 from nmc.backends.host import OrtHost
 from nmc.backends.program_places import ProgramPlaces, explained, race_diagnostics
-from nmc.backends.simulator import DEFAULT_ENGINE, MAX_CYCLES, Race, Result, simulate
-from nmc.backends.simulator.machine import Machine
+from nmc.backends.simulator import MAX_CYCLES, Race, Result, simulate
+from nmc.backends.simulator.machine import Machine, sram_sizes
 from nmc.ir.diagnostics import Diagnostic, NmcError, error
 from nmc.ir.graph import Array, Graph, Value
 from nmc.ir.mapping import Step, StepKind
@@ -122,7 +122,7 @@ def execute(
     inputs: Mapping[str, Array],
     *,
     inflight: int = 1,
-    engine: str = DEFAULT_ENGINE,
+    engine: str | None = None,
     max_cycles: int = MAX_CYCLES,
     detect_races: bool = False,
     lanes_limit: int | None = None,
@@ -149,7 +149,7 @@ def execute(
             env |= run_host(step, contents.host_models[step.name], env, samples, host)
         else:
             program = programs[step.name]
-            lanes = lanes_limit or fitting_lanes(program, contents.target, inflight)
+            lanes = lanes_limit or fitting_lanes(program, inflight)
             with explaining(contents, step):
                 made, result = run_chip(
                     program,
@@ -207,10 +207,11 @@ def run_host(
     return {name: np.stack([row[name] for row in rows]) for name in step.outputs}
 
 
-def fitting_lanes(program: Program, target: Target, inflight: int) -> int:
-    """How many lanes' memories fit into LANE_BYTES."""
-    lane = len(program.cores) * target.core.sram_bytes + inflight * program.frame_bytes
-    return max(1, LANE_BYTES // max(lane, 1))
+def fitting_lanes(program: Program, inflight: int) -> int:
+    """How many lanes fit into LANE_BYTES: the memory that the program touches, and as much again
+    for bytes that are under way."""
+    lane = sum(sram_sizes(program, inflight).values()) + inflight * program.frame_bytes
+    return max(1, LANE_BYTES // max(2 * lane, 1))
 
 
 def run_chip(
@@ -220,7 +221,7 @@ def run_chip(
     part: int,
     *,
     inflight: int,
-    engine: str,
+    engine: str | None,
     max_cycles: int,
     detect_races: bool,
     progress: Callable[[int], None] | None,

@@ -19,11 +19,12 @@ from nmc.backends.execute import validate_inputs
 from nmc.backends.host import OrtHost
 from nmc.ir.graph import Array, Node
 from nmc.ir.interpreter import Run, compute
-from nmc.ir.layout import Digit, offsets
-from nmc.ir.mapping import Block, Kind, Mapping, Stage, StepKind, Tile
-from nmc.ir.numerics import pool_windows, requantize
+from nmc.ir.mapping import Kind, Mapping, Stage, StepKind, Tile
+from nmc.ir.matrices import weight_sums
+from nmc.ir.numerics import requantize
 from nmc.ir.ops import QConv, QMatMul
 from nmc.ir.slices import sliced_product
+from nmc.ir.stage_inputs import block_inputs, read_windows, token_order
 from nmc.ir.target import Target
 
 __all__ = ["run_mapping"]
@@ -99,13 +100,15 @@ class Crossbars:
     mapping: Mapping
     target: Target
     levels: dict[int, Array]
-    stages: dict[str, int] = field(init=False)
+    stages: dict[str, list[int]] = field(init=False)
+    """The pieces of the first copy of each matrix."""
     tiles: dict[tuple[int, int], list[PlacedTile]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.stages = {
-            s.nodes[0]: i for i, s in enumerate(self.mapping.stages) if s.kind is Kind.MATRIX
-        }
+        self.stages = defaultdict(list)
+        for i, stage in enumerate(self.mapping.stages):
+            if stage.kind is Kind.MATRIX and stage.copy == 0:
+                self.stages[stage.nodes[0]].append(i)
         self.tiles = defaultdict(list)
         for i, tile in enumerate(self.mapping.tiles):
             self.tiles[tile.stage, tile.block].append((tile, self.levels[i]))
@@ -115,45 +118,43 @@ class Crossbars:
         x, _, bias, multiplier = arrays
         if x is None or bias is None or multiplier is None:
             raise TypeError(f"{node} lacks an operand")
-        if isinstance(node.op, QConv):
-            return self.convolution(node, node.op, x, bias, multiplier)
-        if not isinstance(node.op, QMatMul):
+        if not isinstance(node.op, QConv | QMatMul):
             raise TypeError(f"{node} is no matrix of integers")
-        rows = x.reshape(-1, x.shape[-1])
-        correction = self.correction(node, node.op.x_zero_point)
-        acc = self.products(node, rows) + bias.astype(np.int64) - correction
-        return finished(node.op, acc, multiplier).reshape(node.output.type.shape)
+        return self.product(node, node.op, x, bias, multiplier)
 
-    def convolution(self, node: Node, op: QConv, x: Array, bias: Array, scale: Array) -> Array:
-        rank = x.ndim - 2
-        kernel = node.operand(1).type.shape[2:]
-        windows = pool_windows(x, kernel, op.strides, op.pads, op.dilations, value=op.x_zero_point)
-        innermost = np.moveaxis(windows, 1, -1)  # [N, *places, *kernel, channels]
-        places = innermost.shape[: 1 + rank]
-        correction = self.correction(node, op.x_zero_point)
-        out = np.empty(
-            (int(np.prod(places)), len(bias)), np.uint8 if op.out == "u8" else np.float32
-        )
-        step = max(1, COLUMN_BYTES // max(1, int(np.prod(innermost.shape[1 + rank :]))))
+    def product(
+        self, node: Node, op: QConv | QMatMul, x: Array, bias: Array, multiplier: Array
+    ) -> Array:
+        """A layer's value, read by read; outputs beyond its last row and pixel are dropped."""
+        stage = self.mapping.stages[self.stages[node.output.name][0]]
+        made = self.mapping.streams[stage.output]
+        windows = read_windows(node, stage, self.mapping.streams[stage.operands[0].stream], x)
+        places, each = windows.shape[1:3], int(np.prod(windows.shape[3:]))
+        out = np.empty((int(np.prod(places)), *stage.grid, len(bias)), dtype_of(op))
+        offset = bias.astype(np.int64) - op.x_zero_point * weight_sums(node)
+        step = max(1, COLUMN_BYTES // max(1, each))
         for start in range(0, len(out), step):
             chosen = np.unravel_index(np.arange(start, min(start + step, len(out))), places)
-            acc = self.products(node, innermost[chosen]) + bias.astype(np.int64) - correction
-            out[start : start + step] = finished(op, acc, scale)
-        return np.moveaxis(out.reshape(*places, len(bias)), -1, 1)
+            sums = self.sums(node, windows[0][chosen], stage.grid)
+            out[start : start + step] = finished(op, sums + offset, multiplier)
+        image = out.reshape(*places, *stage.grid, len(bias)).swapaxes(1, 2)
+        image = image.reshape(places[0] * stage.grid[0], -1, len(bias))
+        return logical(node, stage, image[: made.rows, : made.cols])
 
-    def products(self, node: Node, windows: Array) -> Array:
-        """i64[n, outputs] of windows [n, *kernel, channels], or [n, K] for a product."""
-        number = self.stages[node.output.name]
-        stage = self.mapping.stages[number]
-        order = offsets([Digit(size, stride) for size, stride in stage.reading])
-        physical = windows[..., order]
-        total = np.zeros((len(windows), outputs_of(node)), np.int64)
-        for index, block in enumerate(stage.blocks):
-            gathered = gather(stage, node, block, physical)
-            for tile, levels in self.tiles[number, index]:
-                first = block.output0 + tile.output0
-                part = gathered[:, tile.row0 : tile.row0 + tile.rows]
-                total[:, first : first + tile.outputs] += self.read(tile, levels, part)
+    def sums(self, node: Node, windows: Array, grid: tuple[int, int]) -> Array:
+        """i64[n, *grid, outputs] of windows [n, height, width, channels] of a read each."""
+        total = np.zeros((len(windows), *grid, outputs_of(node)), np.int64)
+        for number in self.stages[node.output.name]:
+            for index, block in enumerate(self.mapping.stages[number].blocks):
+                gathered = block_inputs(windows, block)
+                columns = np.zeros((len(windows), grid[0] * grid[1] * block.outputs), np.int64)
+                for tile, levels in self.tiles[number, index]:
+                    part = gathered[:, tile.row0 : tile.row0 + tile.rows]
+                    columns[:, tile.output0 : tile.output0 + tile.outputs] += self.read(
+                        tile, levels, part
+                    )
+                here = slice(block.output0, block.output0 + block.outputs)
+                total[..., here] += columns.reshape(len(windows), *grid, block.outputs)
         return total
 
     def read(self, tile: Tile, levels: Array, x: Array) -> Array:
@@ -172,23 +173,22 @@ class Crossbars:
             weight_bits=target.numbers.weight_bits,
         )
 
-    def correction(self, node: Node, zero_point: int) -> Array:
-        """What the input's zero point adds to each output; compiling folds it into the bias."""
-        weights = node.operand(1).array.astype(np.int64)
-        axes = tuple(range(1, weights.ndim)) if isinstance(node.op, QConv) else (0,)
-        return np.asarray(zero_point * weights.sum(axis=axes))
-
 
 def outputs_of(node: Node) -> int:
     return node.operand(2).type.elements
 
 
-def gather(stage: Stage, node: Node, block: Block, physical: Array) -> Array:
-    """u8[n, block.rows]: what lies on the block's rows."""
-    if isinstance(node.op, QMatMul):
-        return physical
-    chans = physical[..., block.chan0 : block.chan0 + block.chans]
-    return chans.reshape(len(chans), block.rows)
+def logical(node: Node, stage: Stage, image: Array) -> Array:
+    """Rows of pixels of outputs, as the machine makes them, in the order of the node's result."""
+    if isinstance(node.op, QConv):
+        return np.moveaxis(image, -1, 0).reshape(node.output.type.shape)
+    result = np.empty((image.shape[0] * image.shape[1], image.shape[2]), image.dtype)
+    result[token_order(node, stage)] = image.reshape(result.shape)
+    return result.reshape(node.output.type.shape)
+
+
+def dtype_of(op: QConv | QMatMul) -> type[np.generic]:
+    return np.uint8 if op.out == "u8" else np.float32
 
 
 def finished(op: QConv | QMatMul, acc: Array, multiplier: Array) -> Array:

@@ -53,13 +53,26 @@ class Counts:
         default_factory=Counter[tuple[int, int, AdcPlace]]
     )
 
-    def busiest(self, step: int | None = None, stage: int | None = None) -> int:
-        """Cycles of the ADC that has most to do, for one step or one stage."""
+    def busiest(self, step: int) -> int:
+        """Cycles of the ADC that has most to do in a step."""
         cycles: Counter[AdcPlace] = Counter()
-        for (of_step, of_stage, place), busy in self.adc_cycles.items():
-            if step in (None, of_step) and stage in (None, of_stage):
+        for (of_step, _, place), busy in self.adc_cycles.items():
+            if of_step == step:
                 cycles[place] += busy
         return max(cycles.values(), default=0)
+
+    def busiest_by_stage(self) -> Counter[int]:
+        """Cycles of the ADC that has most to do for a stage, by its number."""
+        most: Counter[int] = Counter()
+        for (_, stage, _), busy in self.adc_cycles.items():
+            most[stage] = max(most[stage], busy)
+        return most
+
+    def conversions_by_stage(self) -> Counter[int]:
+        made: Counter[int] = Counter()
+        for (stage, _), conversions in self.conversions.items():
+            made[stage] += conversions
+        return made
 
 
 def count(mapping: Mapping, programs: Dict[int, Program], target: Target) -> Counts:

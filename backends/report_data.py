@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from collections.abc import Mapping as Dict
 from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nmc.backends.report_counts import AdcPlace, Counts, Place, count, tile_numbers
+from nmc.backends.report_prediction import prediction_report
 from nmc.backends.report_records import (
     AdcReport,
     CoreReport,
@@ -29,6 +32,7 @@ from nmc.ir.graph import Node, Unit
 from nmc.ir.mapping import Mapping, Stage, StepKind, Stream, Tile
 from nmc.ir.matrices import nodes_by_result
 from nmc.ir.ops import Onnx
+from nmc.ir.prediction import Prediction, StagePrediction, predict
 from nmc.ir.program import Program
 from nmc.ir.program_words import encode_words
 from nmc.ir.target import Target
@@ -55,6 +59,7 @@ def report_data(contents: Contents) -> ReportData:
         calibration.origin if calibration else "",
         calibration.random if calibration else False,
         sheet.totals(stages, cores),
+        prediction_report(contents, sheet.prediction),
         stages,
         tuple(sheet.crossbars()),
         tuple(sheet.adcs()),
@@ -78,6 +83,7 @@ class Sheet:
     nodes: dict[str, Node] = field(init=False)
     programs: dict[int, Program] = field(init=False)
     counts: Counts = field(init=False)
+    prediction: Prediction = field(init=False)
     nonzero: dict[int, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,6 +92,7 @@ class Sheet:
         chip = [i for i, s in enumerate(self.mapping.steps) if s.kind is StepKind.CHIP]
         self.programs = dict(zip(chip, self.contents.programs, strict=True))
         self.counts = count(self.mapping, self.programs, self.target)
+        self.prediction = predict(self.mapping, self.contents.graph, self.target)
         numbers = tile_numbers(self.mapping)
         self.nonzero = {
             numbers[t.core, t.crossbar, t.row0, t.channel0]: int(np.count_nonzero(t.levels))
@@ -121,14 +128,28 @@ class Sheet:
     # Parts
 
     def stages(self) -> Iterator[StageReport]:
+        tiles: dict[int, dict[int, Tile]] = {}
+        for number, tile in enumerate(self.mapping.tiles):
+            tiles.setdefault(tile.stage, {})[number] = tile
+        made, busiest = self.counts.conversions_by_stage(), self.counts.busiest_by_stage()
+        predicted = self.prediction.stages
         for number, stage in enumerate(self.mapping.stages):
-            yield self.stage(number, stage)
+            yield self.stage(
+                number, stage, tiles.get(number, {}), made[number], busiest[number],
+                predicted[number],
+            )  # fmt: skip
 
-    def stage(self, number: int, stage: Stage) -> StageReport:
-        tiles = dict(self.mapping.tiles_of(number))
+    def stage(
+        self,
+        number: int,
+        stage: Stage,
+        tiles: Dict[int, Tile],
+        conversions: int,
+        adc_cycles: int,
+        predicted: StagePrediction,
+    ) -> StageReport:
         crossbars = tuple(sorted({(t.core, t.crossbar) for t in tiles.values()}))
         output = self.mapping.streams[stage.output]
-        made = (n for (of, _), n in self.counts.conversions.items() if of == number)
         return StageReport(
             stage.name,
             self.mapping.steps[stage.step].name,
@@ -144,15 +165,17 @@ class Sheet:
             output.cols,
             output.chans,
             stage.macs,
-            tuple((b.rows, b.outputs) for b in stage.blocks),
+            tuple((b.rows, b.outputs * prod(stage.grid)) for b in stage.blocks),
             len(tiles),
             crossbars,
             self.cells(tiles.values()),
             sum(self.nonzero[i] for i in tiles) * self.cells_per_channel,
             len(crossbars) * self.cells_per_crossbar,
             self.counts.reads[number],
-            sum(made),
-            self.counts.busiest(stage=number),
+            conversions,
+            adc_cycles,
+            round(predicted.time.input_cycles),
+            round(predicted.done_cycles),
         )
 
     def crossbars(self) -> Iterator[CrossbarReport]:
@@ -252,7 +275,7 @@ class Sheet:
             yield self.stream(number, stream)
 
     def stream(self, number: int, stream: Stream) -> StreamReport:
-        uses = list(self.mapping.consumers(number))
+        uses = dict.fromkeys(self.mapping.consumers(number))
         names = dict.fromkeys(self.mapping.stages[stage].name for stage, _ in uses)
         rings = [
             RingReport(self.mapping.stages[r.stage].name, r.operand, r.core, r.depth, r.row_bytes)
@@ -299,7 +322,7 @@ class Sheet:
             share.host_nodes,
             share.host_macs,
             sum(self.counts.conversions.values()),
-            sum(self.counts.busiest(step=step) for step in self.programs),
+            sum(self.counts.busiest(step) for step in self.programs),
             sum(s.program_bytes for core in cores for s in core.sequencers),
             sum(program.frame_bytes for program in self.programs.values()),
         )

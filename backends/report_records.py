@@ -11,6 +11,7 @@ __all__ = [
     "HostReport",
     "NodeReport",
     "NoteReport",
+    "PredictionReport",
     "ReportData",
     "RingReport",
     "SequencerReport",
@@ -42,6 +43,8 @@ class StageReport:
     tile's place.  `cells_used` are those of its tiles, of `cells_there` on its crossbars;
     `cells_nonzero` of them hold a level other than 0.  `reads`: mvms per input.  `conversions`:
     per input, all ADCs.  `adc_cycles`: cycles per input of the busiest ADC for this stage alone.
+    Predicted: `cycles` per input that the stage takes with all that it uses to itself, and
+    `done_cycles`, when it has sent the last row of a lone input.
     """
 
     name: str
@@ -67,6 +70,8 @@ class StageReport:
     reads: int
     conversions: int
     adc_cycles: int
+    cycles: int
+    done_cycles: int
 
     @property
     def occupancy(self) -> float:
@@ -206,6 +211,22 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
+class PredictionReport:
+    """What the compiler expects of a run: cycles from one output to the next with many inputs in
+    flight, and of a lone input; joules of an input among many.
+
+    `bound_cycles`: no schedule on the same places has a shorter interval, for `busiest`, of all
+    units, has so much to do for an input.  All chip steps together; the host's are not in it.
+    """
+
+    interval_cycles: int
+    latency_cycles: int
+    bound_cycles: int
+    busiest: str
+    energy_j: float
+
+
+@dataclass(frozen=True, slots=True)
 class ReportData:
     """Everything that a mapping file says about how a model lies on a chip."""
 
@@ -216,6 +237,7 @@ class ReportData:
     calibration: str
     calibration_random: bool
     totals: Totals
+    prediction: PredictionReport
     stages: tuple[StageReport, ...]
     crossbars: tuple[CrossbarReport, ...]
     adcs: tuple[AdcReport, ...]

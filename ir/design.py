@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nmc.ir.diagnostics import NOWHERE, Loc
 from nmc.ir.graph import Array, Graph
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from nmc.ir.program import Program
     from nmc.ir.target import Target
 
-__all__ = ["Calibration", "Design"]
+__all__ = ["Calibration", "Decision", "Design", "Outlook"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,30 @@ class Calibration:
         return min((len(a) for a in self.inputs.values()), default=0)
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What somebody has decided about a layer; None leaves it to the passes.
+
+    `way` is a name such as `im2col` or `window 1x2`, `cuts` are the output channels at which its
+    matrix is cut into pieces.  `loc` is where that was said.
+    """
+
+    way: str | None = None
+    copies: int | None = None
+    cuts: tuple[int, ...] | None = None
+    loc: Loc = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What ways and copies were chosen for: `value` was reached by the time model, and nothing less
+    than `bound` can be; cycles, or fJ for the objective `energy`."""
+
+    objective: str
+    value: int
+    bound: int
+
+
 @dataclass(slots=True)
 class Design:
     """The state of one compilation.
@@ -39,7 +64,8 @@ class Design:
     A pass reads the nouns that it needs and writes those it promises; nothing else passes between
     passes.  `mapping` appears with the pass `stage`, `programs` (one per chip step of the mapping,
     in order) with `codegen`.  `host_ops` is False when a model that needs the host is an error.
-    `host` computes opaque nodes wherever a pass runs the graph on calibration data.
+    `host` computes opaque nodes wherever a pass runs the graph on calibration data.  `decisions` of
+    the user, by layer, bind the passes; `outlook` is what `replicate` expects of its choice.
     """
 
     graph: Graph
@@ -50,3 +76,5 @@ class Design:
     seed: int = 0
     host_ops: bool = True
     host: HostRunner | None = None
+    decisions: dict[str, Decision] = field(default_factory=dict[str, Decision])
+    outlook: Outlook | None = None

@@ -125,6 +125,7 @@ CODES: dict[str, Code] = {
     "accumulator-overflow": Code(Exit.UNSUPPORTED, "a matrix whose sums could leave int32"),
     "unsupported-width": Code(Exit.UNSUPPORTED, "a bit width that the machine does not have"),
     "too-many-tiles": Code(Exit.DOES_NOT_FIT, "the model needs more crossbars than there are"),
+    "fewer-copies": Code(Exit.OK, "layers have fewer copies than the crossbars would allow"),
     "sram-overflow": Code(Exit.DOES_NOT_FIT, "the buffers of a core exceed its memory"),
     "too-many-sequencers": Code(Exit.DOES_NOT_FIT, "a core needs more sequencers than it has"),
     # Programs and the mapping file.

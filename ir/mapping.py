@@ -26,6 +26,7 @@ __all__ = [
     "Ring",
     "Role",
     "SequencerUse",
+    "Source",
     "Stage",
     "Step",
     "StepKind",
@@ -74,8 +75,9 @@ class StreamIo:
 class Stream:
     """A tensor that flows row by row: `rows` rows of `cols` pixels of `chans` elements.
 
-    `producer` is a stage, or -1 when the host puts it into global memory.  `source` is set in
-    that case; `sinks` lists the outputs that the host reads from this stream.
+    `producers` are the stages of the layer that makes it: for each copy in order its pieces in
+    order; there are none when the host puts it into global memory.  `source` is set in that case;
+    `sinks` lists the outputs that the host reads from this stream.
     """
 
     value: str
@@ -84,9 +86,14 @@ class Stream:
     rows: int
     cols: int
     chans: int
-    producer: int = -1
+    producers: tuple[int, ...] = ()
     source: StreamIo | None = None
     sinks: tuple[StreamIo, ...] = ()
+
+    @property
+    def producer(self) -> int:
+        """The first of the stages that make it, -1 if the host brings it."""
+        return self.producers[0] if self.producers else -1
 
     @property
     def element_bytes(self) -> int:
@@ -113,7 +120,7 @@ class Operand:
     """A stream that a stage consumes, with the padding that its ring shows around the rows.
 
     `value` is the graph value that the stage's nodes know it by (a reshape of the stream's own
-    value, perhaps).
+    value, perhaps).  Of each pixel, `chans` channels from `chan0` on come to the ring; 0 means all.
     """
 
     stream: int
@@ -124,6 +131,8 @@ class Operand:
     bottom: int = 0
     right: int = 0
     fill: int = 0
+    chan0: int = 0
+    chans: int = 0
 
     def padded(self, rows: int) -> int:
         """Rows that its ring takes for one input of `rows` data rows."""
@@ -179,8 +188,10 @@ class Block:
     """A part of a stage's matrix that one gather can feed: the whole of an ungrouped one, or some
     groups of a grouped one.
 
-    Its matrix has kernel height x kernel width x `chans` rows, in that order, from input channel
-    `chan0` on, and `outputs` columns, from output channel `output0` on.
+    Its matrix has a row for each byte of what a read gathers: height x width of the stage's
+    `read_window` x `chans`, in that order, from input channel `chan0` on.  It has a column for each
+    output of a read: rows x pixels of the stage's `grid` x `outputs`, from output channel `output0`
+    on.
     """
 
     chan0: int
@@ -198,14 +209,20 @@ class Stage:
     says whether one of them is the anchor (`ROWS` and `RELAYOUT` have none); `forms` has for each
     the digits (size, stride) of its result's layout (see `nmc.ir.layout`).  `output` is the
     stage's stream.  `home` is the core that runs its vector work and sends its rows; `cores` are
-    all that hold tiles of it.  By kind:
+    all that hold tiles of it.
+
+    A layer may be several stages, one after the other.  Its `copies` take turns: number `copy` of n
+    makes rows (or grids of rows) copy, copy + n...  Its `pieces` (of each copy) make some channels
+    of each row: `chans` from `chan0` on, where 0 means all.  By kind:
 
     - MATRIX, WINDOW: `window`; MATRIX: `blocks`, and `reading`, digits (size, stride) that give
       the logical input channel of each physical one (convolution) or the logical weight row of
       each place of the window (product).
     - UPSAMPLE: `factors` of rows and pixels; BLOCKS: `factors` is the block's height and width.
     - CROP: `starts` and `steps` of rows, pixels, channels.
-    - MATRIX, ROWS: `pixels`, how many pixels of a row are accumulated and worked on at a time.
+    - MATRIX, ROWS, CONCAT: `pixels`, how many pixels of a row are accumulated and worked on at a time.
+    - MATRIX: `grid`, the output rows and pixels that one read gives.  The last ones of a row, and
+      the last rows, may lie beyond the output; they are computed and dropped.
     - RELAYOUT: `placing`, digits (size, destination stride in elements) of the operand's places
       in their physical order; REORDER: the same of its channels within a pixel.
     """
@@ -229,16 +246,38 @@ class Stage:
     pixels: int = 0
     macs: int = 0
     way: str = ""
+    grid: tuple[int, int] = (1, 1)
     copies: int = 1
+    copy: int = 0
+    pieces: int = 1
+    piece: int = 0
+    chan0: int = 0
+    chans: int = 0
     home: int = -1
     cores: tuple[int, ...] = ()
+
+    @property
+    def read_window(self) -> Window:
+        """What one read gathers, and how far the next one lies: the window of one output, or all
+        pixels from the window of a grid's first output to that of its last."""
+        if self.grid == (1, 1):
+            return self.window
+        (height, width), (down, right) = self.window.span, self.window.strides
+        rows, pixels = self.grid
+        kernel = (height + (rows - 1) * down, width + (pixels - 1) * right)
+        return Window(kernel, (rows * down, pixels * right))
+
+    @property
+    def reads(self) -> int:
+        """Reads of a run of `pixels` output pixels."""
+        return -(-self.pixels // self.grid[1])
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
     """Rows row0.. of columns output0.. of a block's matrix, on one crossbar of one core.
 
-    `output0` counts within the block.  `cell_row0` and `channel0` are where it begins on the
+    `output0` counts columns of the matrix.  `cell_row0` and `channel0` are where it begins on the
     crossbar.  The last three, per slice: ADC bits, step in level units, converted or not.
     """
 
@@ -258,22 +297,38 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True)
-class Ring:
-    """The row buffer through which `stage` on `core` receives operand number `operand`.
+class Source:
+    """One of those who put rows into a ring: number `producer` of the stream's producers, or the
+    feeder of what the host brings.
 
-    `depth` slots of `row_bytes`, padding included; `token` counts rows that arrived (a semaphore
-    of `core`), `credit` free slots (a semaphore of `producer_core`).
+    `token` counts its rows that arrived (a semaphore of the ring's core), `credit` the slots that
+    are free for its rows (a semaphore of `core`, where it runs).
+    """
+
+    producer: int
+    core: int
+    token: int = -1
+    credit: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """The row buffer through which `stage` on `core` receives operand number `operand`: `depth`
+    slots of `row_bytes`, padding included.
+
+    Rings that take the same rows form a tree: producers put rows into its root, and from the ring
+    number `parent` each row is relayed to this one (-1: this is a root).  Then the parent's core is
+    the only source.
     """
 
     stage: int
     operand: int
     core: int
-    producer_core: int
     depth: int
     row_bytes: int
     address: int
-    token: int = -1
-    credit: int = -1
+    sources: tuple[Source, ...] = ()
+    parent: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +371,14 @@ class Mapping:
 
     def tiles_of(self, stage: int) -> Iterator[tuple[int, Tile]]:
         return ((i, t) for i, t in enumerate(self.tiles) if t.stage == stage)
+
+    def made_chans(self, stage: Stage) -> tuple[int, int]:
+        """First and count of the channels of its stream that a stage makes."""
+        return stage.chan0, stage.chans or self.streams[stage.output].chans
+
+    def seen_chans(self, operand: Operand) -> tuple[int, int]:
+        """First and count of the channels of its stream that an operand's ring takes."""
+        return operand.chan0, operand.chans or self.streams[operand.stream].chans
 
     def consumers(self, stream: int) -> Iterator[tuple[int, int]]:
         """(stage, operand number) of each use of a stream."""

@@ -26,6 +26,7 @@ from nmc.ir.mapping import (
     Tile,
 )
 from nmc.ir.target import Target
+from nmc.ir.tile_cover import coverage, overlapping
 
 __all__ = ["check_mapping"]
 
@@ -118,12 +119,13 @@ def step_names(mapping: Mapping) -> Found:
 
 def stream_numbers(stream: Stream, mapping: Mapping) -> Found:
     yield from index("step", stream.step, len(mapping.steps))
-    yield from index("producer", stream.producer, len(mapping.stages), none=True)
+    for i, producer in enumerate(stream.producers):
+        yield from index(f"producers[{i}]", producer, len(mapping.stages))
     if stream.dtype not in DTYPES:
         yield f"dtype is {stream.dtype!r}, which is no element type"
     for name, size in (("rows", stream.rows), ("cols", stream.cols), ("chans", stream.chans)):
         yield from between(name, size, 1)
-    if (stream.producer < 0) != (stream.source is not None):
+    if bool(stream.producers) == (stream.source is not None):
         yield "source must be there if no stage produces the stream, and only then"
     for io in (*stream.sinks, *([stream.source] if stream.source else [])):
         yield from io_numbers(io, stream)
@@ -157,6 +159,13 @@ def stage_numbers(stage: Stage, mapping: Mapping, target: Target, complete: bool
         yield f"unit is {stage.unit!r}; it can be {' or '.join(UNITS)}"
     yield from between("macs", stage.macs, 0, 1 << 62)
     yield from between("copies", stage.copies, 1)
+    yield from index("copy", stage.copy, stage.copies)
+    yield from between("pieces", stage.pieces, 1)
+    yield from index("piece", stage.piece, stage.pieces)
+    if 0 <= stage.output < len(mapping.streams):
+        there = mapping.streams[stage.output].chans
+        yield from channel_numbers(stage.chan0, stage.chans, there)
+    yield from between("pixels", stage.pixels, 0)
     yield from shape_numbers(stage)
     if not stage.operands:
         yield "operands are none"
@@ -173,6 +182,7 @@ def shape_numbers(stage: Stage) -> Found:
         ("window.strides", window.strides),
         ("window.dilations", window.dilations),
         ("factors", stage.factors),
+        ("grid", stage.grid),
         ("steps", stage.steps),
     ):
         yield from each(name, pair, 1)
@@ -200,6 +210,16 @@ def operand_numbers(operand: Operand, mapping: Mapping) -> Found:
     for name in ("top", "left", "bottom", "right"):
         yield from between(name, getattr(operand, name), 0)
     yield from between("fill", operand.fill, -(1 << 31))
+    if 0 <= operand.stream < len(mapping.streams):
+        yield from channel_numbers(
+            operand.chan0, operand.chans, mapping.streams[operand.stream].chans
+        )
+
+
+def channel_numbers(chan0: int, chans: int, there: int) -> Found:
+    """Channels of a stream, where a count of 0 stands for all."""
+    if not (chan0 >= 0 and chans >= 0 and chan0 + chans <= there and (chans or not chan0)):
+        yield f"channels are {chans} from {chan0} on, and its stream has {there}"
 
 
 def block_numbers(block: Block, stage: Stage) -> Found:
@@ -207,9 +227,9 @@ def block_numbers(block: Block, stage: Stage) -> Found:
         yield from between(name, getattr(block, name), 0)
     for name in ("chans", "outputs", "rows"):
         yield from between(name, getattr(block, name), 1)
-    rows = prod(stage.window.kernel) * block.chans
+    rows = prod(stage.read_window.kernel) * block.chans
     if block.rows != rows:
-        yield f"rows is {block.rows}; kernel and channels give {rows}"
+        yield f"rows is {block.rows}; a read's window and its channels give {rows}"
 
 
 def tile_numbers(tile: Tile, mapping: Mapping, target: Target, complete: bool) -> Found:
@@ -222,7 +242,8 @@ def tile_numbers(tile: Tile, mapping: Mapping, target: Target, complete: bool) -
         return
     block = blocks[tile.block]
     yield from span("rows", tile.row0, tile.rows, block.rows, "its block")
-    yield from span("outputs", tile.output0, tile.outputs, block.outputs, "its block")
+    columns = prod(mapping.stages[tile.stage].grid) * block.outputs
+    yield from span("outputs", tile.output0, tile.outputs, columns, "its block")
     undecided = not complete
     yield from index("core", tile.core, target.cores, none=undecided)
     yield from index("crossbar", tile.crossbar, target.core.crossbars, none=undecided)
@@ -257,9 +278,13 @@ def memory_numbers(mapping: Mapping, target: Target) -> Found:
             operands = len(mapping.stages[ring.stage].operands)
             yield from index(f"{where}.operand", ring.operand, operands)
         yield from index(f"{where}.core", ring.core, target.cores)
-        yield from index(f"{where}.producer_core", ring.producer_core, target.cores, none=True)
-        yield from index(f"{where}.token", ring.token, semaphores, none=True)
-        yield from index(f"{where}.credit", ring.credit, semaphores, none=True)
+        for j, source in enumerate(ring.sources):
+            there = f"{where}.sources[{j}]"
+            yield from index(f"{there}.core", source.core, target.cores)
+            yield from index(f"{there}.token", source.token, semaphores, none=True)
+            yield from index(f"{there}.credit", source.credit, semaphores, none=True)
+            yield from between(f"{there}.producer", source.producer, 0)
+        yield from index(f"{where}.parent", ring.parent, len(mapping.rings), none=True)
         yield from between(f"{where}.depth", ring.depth, 1)
         yield from between(f"{where}.row_bytes", ring.row_bytes, 1)
         yield from room(where, ring.address, ring.depth * ring.row_bytes, sram)
@@ -284,8 +309,7 @@ def relations(mapping: Mapping, target: Target) -> Found:
     for i, stage in enumerate(mapping.stages):
         yield from under(f"stages[{i}]", stage_relations(i, stage, mapping))
     for i, stream in enumerate(mapping.streams):
-        if stream.producer >= 0 and mapping.stages[stream.producer].output != i:
-            yield f"streams[{i}].producer is stage {stream.producer}, which makes another stream"
+        yield from under(f"streams[{i}]", producer_relations(i, stream, mapping))
     yield from coverage(mapping)
     yield from crossbar_sharing(mapping, target)
     yield from memory_sharing(mapping)
@@ -294,34 +318,48 @@ def relations(mapping: Mapping, target: Target) -> Found:
 def stage_relations(number: int, stage: Stage, mapping: Mapping) -> Found:
     if mapping.steps[stage.step].kind is not StepKind.CHIP:
         yield f"step is {stage.step}, which the host does"
-    if mapping.streams[stage.output].producer != number:
-        yield f"output is stream {stage.output}, of which it is not the producer"
+    if number not in mapping.streams[stage.output].producers:
+        yield f"output is stream {stage.output}, of which it is not a producer"
     for i, operand in enumerate(stage.operands):
         if mapping.streams[operand.stream].step != stage.step:
             yield f"operands[{i}].stream is {operand.stream}, which flows in another step"
-    if stage.blocks and stage.kind is not Kind.MATRIX:
-        yield f"blocks are {len(stage.blocks)}, but its kind is {stage.kind}"
+    if stage.kind is Kind.MATRIX:
+        yield from grid_relations(stage, mapping.streams[stage.output])
+    elif stage.blocks or stage.grid != (1, 1):
+        yield f"it has blocks, or a grid of outputs a read, but its kind is {stage.kind}"
 
 
-def coverage(mapping: Mapping) -> Found:
-    """Every weight of a stage stands in exactly one tile per copy."""
-    if not mapping.tiles:
+def grid_relations(stage: Stage, made: Stream) -> Found:
+    """Reads give parts of the output, and runs of pixels are whole reads."""
+    (rows, pixels), run = stage.grid, stage.pixels
+    if rows > made.rows or pixels > made.cols:
+        yield f"grid is {rows} rows of {pixels}, its output has {made.rows} of {made.cols}"
+    if run and (made.cols % run or (run != made.cols and run % pixels)):
+        yield f"pixels is {run}; a row of {made.cols} is no number of such runs of whole reads"
+
+
+def producer_relations(number: int, stream: Stream, mapping: Mapping) -> Found:
+    """Copy by copy, the pieces that between them make all channels."""
+    stages = [mapping.stages[producer] for producer in stream.producers]
+    if not stages:
         return
-    placed: defaultdict[tuple[int, int], list[Tile]] = defaultdict(list)
-    for tile in mapping.tiles:
-        placed[tile.stage, tile.block].append(tile)
-    for i, stage in enumerate(mapping.stages):
-        for number, block in enumerate(stage.blocks):
-            tiles = placed[i, number]
-            area = sum(t.rows * t.outputs for t in tiles)
-            whole = block.rows * block.outputs * stage.copies
-            where = f"stages[{i}].blocks[{number}]"
-            if area != whole:
-                yield f"{where} has {whole} weights in all copies, its tiles have {area}"
-            elif stage.copies == 1 and overlapping(
-                (t.row0, t.rows, t.output0, t.outputs) for t in tiles
-            ):
-                yield f"{where} has weights that stand in two tiles"
+    pieces = stages[0].pieces
+    for i, stage in enumerate(stages):
+        copy, piece = divmod(i, pieces)
+        expected = (number, len(stages) // pieces, copy, pieces, piece, stages[0].grid)
+        found = (stage.output, stage.copies, stage.copy, stage.pieces, stage.piece, stage.grid)
+        if found != expected or len(stages) % pieces:
+            yield f"producers[{i}] is not piece {piece} of copy {copy} of what makes it"
+            return
+    for copy in range(0, len(stages), pieces):
+        end = 0
+        for chan0, chans in map(mapping.made_chans, stages[copy : copy + pieces]):
+            if chan0 != end:
+                yield f"producers from {copy} on don't make channel {end} once"
+                return
+            end = chan0 + chans
+        if end != stream.chans:
+            yield f"producers from {copy} on make {end} channels, it has {stream.chans}"
 
 
 def crossbar_sharing(mapping: Mapping, target: Target) -> Found:
@@ -332,26 +370,6 @@ def crossbar_sharing(mapping: Mapping, target: Target) -> Found:
     for (core, crossbar), tiles in placed.items():
         if overlapping((t.cell_row0, t.rows, t.channel0, t.outputs * target.slices) for t in tiles):
             yield f"tiles on crossbar {crossbar} of core {core} lie on top of each other"
-
-
-def overlapping(rectangles: Iterable[tuple[int, int, int, int]]) -> bool:
-    """Whether two of them, each (first row, rows, first column, columns), share a place.
-
-    A line sweeps down the rows; the rectangles on it must have disjoint columns.
-    """
-    events: list[tuple[int, int, int, int]] = []
-    for row, rows, column, columns in rectangles:
-        events.append((row + rows, 0, column, columns))
-        events.append((row, 1, column, columns))
-    here: dict[int, int] = {}
-    for _, starts, column, columns in sorted(events):
-        if not starts:
-            del here[column]
-            continue
-        if any(column < c + n and c < column + columns for c, n in here.items()):
-            return True
-        here[column] = columns
-    return False
 
 
 def memory_sharing(mapping: Mapping) -> Found:

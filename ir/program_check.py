@@ -6,7 +6,7 @@ In three parts, each of which trusts those before it: tiles, plans and other tab
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from nmc.ir import program as p
@@ -43,11 +43,12 @@ def check_references(program: p.Program, target: Target) -> list[Diagnostic]:
     found = [bad(message) for message in table_problems(program, target)]
     if found:
         return found
+    semaphores = {core.core: len(core.semaphores) for core in program.cores}
     return [
         problem
         for core in program.cores
-        for number, sequencer in enumerate(core.sequencers)
-        for problem in Stream(program, target, core, number, sequencer).problems()
+        for sequencer in core.sequencers
+        for problem in Stream(program, target, core, sequencer, semaphores).problems()
     ]
 
 
@@ -65,8 +66,9 @@ class Stream:
     program: p.Program
     target: Target
     core: p.CoreProgram
-    number: int
     sequencer: p.Sequencer
+    semaphores: Mapping[int, int]
+    """How many each core has."""
 
     def problems(self) -> Iterator[Diagnostic]:
         for message in self.loop_problems():
@@ -138,11 +140,11 @@ class Stream:
                 pass
 
     def semaphore_problems(self, core: int, sem: int) -> Iterator[str]:
-        there = next((c for c in self.program.cores if c.core == core), None)
+        there = self.semaphores.get(core)
         if there is None:
             yield f"core {core} is not part of the program"
-        elif not 0 <= sem < len(there.semaphores):
-            yield f"semaphore {sem}, core {core} has {len(there.semaphores)}"
+        elif not 0 <= sem < there:
+            yield f"semaphore {sem}, core {core} has {there}"
 
     # What an operand touches
 

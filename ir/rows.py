@@ -1,9 +1,11 @@
-"""When a stage may make its next row, and what it is then done with.
+"""When a stage may make its next rows, and what it is then done with.
 
-A stage *fires* once per turn of its row loop.  For each operand `turns` says how many data rows
-must have arrived before each firing, and how many padded rows of its ring are free again after
-it, both counted from the start of an input.  Buffers, codegen and the row-token game share this,
-so that the depth of a ring and the waits in the program rest on the same numbers.
+A stage *fires* once per turn of its row loop.  A layer of several copies has its firings dealt out
+in turn: copy number k of n does firings k, k + n...  All counts here are of one copy.
+
+For each operand a `Feed` says which rows its ring takes in one input, and how many of them must
+have arrived before each firing and are free again after it.  Buffers, codegen and the row-token
+game share this, so that the depth of a ring and the waits in the program rest on the same numbers.
 """
 
 from __future__ import annotations
@@ -15,80 +17,179 @@ import numpy as np
 from nmc.ir.graph import Array
 from nmc.ir.mapping import Kind, Mapping, Operand, Role, Stage
 
-__all__ = ["Turns", "emissions", "firings", "least_depth", "turns"]
+__all__ = [
+    "Feed",
+    "Makers",
+    "emissions",
+    "feed_of",
+    "firings",
+    "makers_of",
+    "met_chans",
+    "rows_per_firing",
+    "turn_numbers",
+]
 
 
 _BY_INPUT_ROW = (Kind.MEAN, Kind.RELAYOUT, Kind.UPSAMPLE, Kind.BLOCKS, Kind.CROP)
-"""Kinds that fire once per row of their operand; the others fire once per output row."""
+"""Kinds that fire once per row of their operand; the others fire for their output rows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Turns:
-    """Per firing, cumulative: data rows needed before, padded rows released after (i64[firings]).
+class Feed:
+    """What one input brings to the ring of an operand, in the order in which the ring takes it.
 
-    `padded_rows` is how many rows of the ring one input takes in all.
+    `top` rows of padding, then the stream's `rows` (i64[n], ascending), then `bottom` rows of
+    padding.  A firing sees `span` of them, and the next one begins `advance` further on; with
+    copies whose windows lie apart, rows between these don't come at all.  Per firing, cumulative:
+    `needed`, how many data rows must have come before it, and `released`, how many ring rows,
+    padding included, are free after it (i64[firings]).
     """
 
+    rows: Array
+    top: int
+    bottom: int
+    span: int
+    advance: int
     needed: Array
     released: Array
-    padded_rows: int
+
+    @property
+    def ring_rows(self) -> int:
+        """Rows of the ring that one input takes in all."""
+        return self.top + len(self.rows) + self.bottom
+
+    @property
+    def least_depth(self) -> int:
+        """The fewest slots with which the stage can run by itself.
+
+        Padding is filled in for a firing while the reads of the one before may still go on.  Within
+        an input that takes a window's rows and one step; where the next input begins, also its
+        padding above or, if its first window reaches the padding below, that whole window.
+        """
+        count = len(self.rows)
+        if self.ring_rows == count == self.span:
+            return self.span  # all there is is one window: nothing to fill in or to overlap
+        reaches_below = self.bottom and self.top + count < self.span
+        return self.span + self.advance + (self.span if reaches_below else self.top)
+
+
+def rows_per_firing(stage: Stage) -> int:
+    """The most output rows that one firing emits, for stages that take turns by rows."""
+    return stage.grid[0] if stage.kind is Kind.MATRIX else 1
+
+
+def turn_numbers(mapping: Mapping, stage: Stage) -> Array:
+    """Which of its layer's firings a copy does, in order: i64[firings]."""
+    return np.arange(stage.copy, _layer_firings(mapping, stage), stage.copies, dtype=np.int64)
+
+
+def _layer_firings(mapping: Mapping, stage: Stage) -> int:
+    if stage.kind in _BY_INPUT_ROW:
+        return mapping.streams[stage.operands[0].stream].rows
+    return -(-mapping.streams[stage.output].rows // rows_per_firing(stage))
 
 
 def firings(mapping: Mapping, stage: Stage) -> int:
-    """Turns of the stage's row loop for one input."""
-    if stage.kind in _BY_INPUT_ROW:
-        return mapping.streams[stage.operands[0].stream].rows
-    return mapping.streams[stage.output].rows
+    """Turns of a copy's row loop for one input."""
+    return len(turn_numbers(mapping, stage))
 
 
 def emissions(mapping: Mapping, stage: Stage) -> Array:
-    """Output rows that each firing emits: i64[firings]; they add up to the output's rows."""
-    count = firings(mapping, stage)
-    emitted = np.zeros(count, np.int64)
+    """Output rows that each firing emits: i64[firings]; over all copies, the output's rows."""
+    rows = mapping.streams[stage.output].rows
+    if stage.kind not in _BY_INPUT_ROW:
+        together = rows_per_firing(stage)
+        left = rows - turn_numbers(mapping, stage) * together
+        return np.asarray(np.minimum(together, left))
+    emitted = np.zeros(firings(mapping, stage), np.int64)
     if stage.kind in (Kind.MEAN, Kind.RELAYOUT):
-        emitted[-1] = mapping.streams[stage.output].rows
+        emitted[-1] = rows
     elif stage.kind is Kind.CROP:
-        chosen = stage.starts[0] + stage.steps[0] * np.arange(mapping.streams[stage.output].rows)
-        emitted[chosen] = 1
+        emitted[stage.starts[0] + stage.steps[0] * np.arange(rows)] = 1
     else:
-        emitted += stage.factors[0] if stage.kind in (Kind.UPSAMPLE, Kind.BLOCKS) else 1
+        emitted += stage.factors[0]
     return emitted
 
 
-def turns(mapping: Mapping, stage: Stage, operand: Operand) -> Turns:
-    """The row schedule of one operand of a stage."""
+def feed_of(mapping: Mapping, stage: Stage, operand: Operand) -> Feed:
+    """The row schedule of one operand of a copy."""
     rows = mapping.streams[operand.stream].rows
-    padded = operand.padded(rows)
-    index = np.arange(firings(mapping, stage), dtype=np.int64)
+    count = firings(mapping, stage)
     if operand.role is Role.BROADCAST:
-        needed = np.full_like(index, rows)
-        released = np.zeros_like(index)
-    elif stage.kind in (Kind.MATRIX, Kind.WINDOW) and operand.role is Role.MAIN:
-        step = stage.window.strides[0]
-        needed = np.clip(index * step + stage.window.span[0] - operand.top, 0, rows)
-        released = np.minimum((index + 1) * step, padded)
-    else:
-        needed = index + 1
-        released = index + 1
-    needed[-1] = rows
-    released[-1] = padded
-    return Turns(needed, released, padded)
+        every, none = np.full(count, rows, np.int64), np.zeros(count, np.int64)
+        none[-1] = rows
+        return Feed(np.arange(rows), 0, 0, rows, 0, every, none)
+    padded, span, advance = _ring_rows(mapping, stage, operand)
+    data = padded[(padded >= operand.top) & (padded < operand.top + rows)] - operand.top
+    top = int((padded < operand.top).sum())
+    index = np.arange(count, dtype=np.int64)
+    needed = np.clip(index * advance + span - top, 0, len(data))
+    needed[-1] = len(data)
+    # A row that a stride leaps over has to come, like any other, before its slot is free.
+    came = np.where(needed == len(data), len(padded), top + needed)
+    released = np.minimum((index + 1) * advance, came)
+    released[-1] = len(padded)
+    bottom = len(padded) - top - len(data)
+    return Feed(data, top, bottom, span, advance, needed, released)
 
 
-def least_depth(mapping: Mapping, stage: Stage, operand: Operand) -> int:
-    """The fewest slots with which the stage can run by itself.
+def _ring_rows(mapping: Mapping, stage: Stage, operand: Operand) -> tuple[Array, int, int]:
+    """Padded rows of the operand that the ring takes in order, rows of a window, rows of a step.
 
-    Padding is filled in for a firing while the reads of the one before may still go on.  Within
-    an input that takes a window's rows and one stride; where the next input begins, also its
-    padding above or, if its first window reaches the padding below, that whole window.
+    A single copy takes all; of several, each takes its windows, end to end if they lie apart.
     """
-    span = 1
-    step = 1
-    if operand.role is Role.MAIN and stage.kind in (Kind.MATRIX, Kind.WINDOW):
-        span, step = stage.window.span[0], stage.window.strides[0]
     rows = operand.padded(mapping.streams[operand.stream].rows)
-    reaches_below = operand.bottom and operand.top + mapping.streams[operand.stream].rows < span
-    depth = span + step + (span if reaches_below else operand.top)
-    if rows == span and operand.top == operand.bottom == 0:
-        return span  # the whole tensor is one window: nothing to fill in, nothing to overlap
-    return depth
+    step, span = _steps(stage, operand)
+    if stage.copies == 1:
+        return np.arange(rows), span, step
+    starts = turn_numbers(mapping, stage) * step
+    if stage.copies * step < span:
+        return np.arange(starts[0], min(int(starts[-1]) + span, rows)), span, stage.copies * step
+    windows = (starts[:, None] + np.arange(span)).reshape(-1)
+    return windows[windows < rows], span, span
+
+
+def _steps(stage: Stage, operand: Operand) -> tuple[int, int]:
+    """From a layer's firing to the next, rows that its window moves on; and rows of that window."""
+    if operand.role is Role.MAIN and stage.kind in (Kind.MATRIX, Kind.WINDOW):
+        window = stage.read_window
+        return window.strides[0], window.span[0]
+    together = rows_per_firing(stage)
+    return together, together
+
+
+@dataclass(frozen=True, slots=True)
+class Makers:
+    """Who makes the rows of a feed: `sources` are places in the stream's tuple of producers (the
+    host's feeder is number 0), `made` says of each row and source whether it makes some of it
+    (bool[rows, sources])."""
+
+    sources: Array
+    made: Array
+
+    def before(self, counts: Array) -> Array:
+        """Of the first `counts` rows, how many each source takes part in: i64[counts, sources]."""
+        total = np.zeros((len(self.made) + 1, len(self.sources)), np.int64)
+        np.cumsum(self.made, axis=0, out=total[1:])
+        return np.asarray(total[counts])
+
+
+def makers_of(mapping: Mapping, operand: Operand, feed: Feed) -> Makers:
+    producers = mapping.streams[operand.stream].producers
+    if not producers or not len(feed.rows):
+        sources = np.zeros(min(1, len(feed.rows)), np.int64)
+        return Makers(sources, np.ones((len(feed.rows), len(sources)), np.bool_))
+    first = mapping.stages[producers[0]]
+    copy = feed.rows // rows_per_firing(first) % first.copies
+    pieces = mapping.stages[producers[0] : producers[0] + first.pieces]
+    met = [i for i, stage in enumerate(pieces) if met_chans(mapping, stage, operand)[1] > 0]
+    sources = (np.unique(copy)[:, None] * first.pieces + np.array(met)).reshape(-1)
+    return Makers(sources, copy[:, None] == sources // first.pieces)
+
+
+def met_chans(mapping: Mapping, stage: Stage, operand: Operand) -> tuple[int, int]:
+    """First and count of the channels that a stage makes and an operand sees of a stream."""
+    made0, made = mapping.made_chans(stage)
+    seen0, seen = mapping.seen_chans(operand)
+    first = max(made0, seen0)
+    return first, max(0, min(made0 + made, seen0 + seen) - first)

@@ -7,6 +7,7 @@ addresses, and `codegen`, which uses them by role.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from collections.abc import Mapping as Dict
 from dataclasses import dataclass
 from math import prod
 
@@ -21,8 +22,10 @@ __all__ = [
     "RECORD_BYTES",
     "CoreOutputs",
     "Table",
+    "accumulator_memory",
     "constant_table",
     "core_outputs",
+    "home_memory",
     "pixel_bytes",
     "ring_operands",
     "ring_row_bytes",
@@ -35,17 +38,23 @@ RECORD_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class CoreOutputs:
-    """Accumulators that one core computes for a block: columns output0.. of the block's."""
+    """Accumulators that one core computes for a block: columns output0.. of its matrix."""
 
     block: int
     output0: int
     outputs: int
     at: int
-    """Where they begin within a pixel of the core's accumulator row."""
+    """Where they begin within the accumulators of one of the core's reads."""
+    stride: int
+    """How far the outputs of one pixel of the grid lie from those of the next."""
 
 
 def core_outputs(stage: Stage, tiles: Iterable[Tile]) -> dict[int, list[CoreOutputs]]:
-    """The read plans of a stage on each core: one per block, covering its tiles' columns."""
+    """The read plans of a stage on each core: one per block, covering its tiles' columns.
+
+    Accumulators lie plan by plan; but those of several blocks, each whole, lie pixel by pixel of
+    the grid, so that a pixel's outputs are together.
+    """
     spans: dict[tuple[int, int], tuple[int, int]] = {}
     for tile in tiles:
         first, stop = spans.get((tile.core, tile.block), (tile.output0, 0))
@@ -53,12 +62,23 @@ def core_outputs(stage: Stage, tiles: Iterable[Tile]) -> dict[int, list[CoreOutp
             min(first, tile.output0),
             max(stop, tile.output0 + tile.outputs),
         )
-    result: dict[int, list[CoreOutputs]] = {core: [] for core in stage.cores}
-    for (core, block), (first, stop) in sorted(spans.items()):
-        mine = result[core]
-        at = mine[-1].at + mine[-1].outputs if mine else 0
-        mine.append(CoreOutputs(block, first, stop - first, at))
-    return result
+    mine: dict[int, dict[int, tuple[int, int]]] = {core: {} for core in stage.cores}
+    for (core, block), span in sorted(spans.items()):
+        mine[core][block] = span
+    return {core: _plans(stage, blocks) for core, blocks in mine.items()}
+
+
+def _plans(stage: Stage, spans: dict[int, tuple[int, int]]) -> list[CoreOutputs]:
+    """Of one core: `spans` has the columns (first, stop) of each block."""
+    pixels = prod(stage.grid)
+    sizes = {block: stage.blocks[block].outputs for block in spans}
+    whole = all(span == (0, pixels * sizes[block]) for block, span in spans.items())
+    width, at = sum(sizes.values()) if whole else 0, 0
+    plans: list[CoreOutputs] = []
+    for block, (first, stop) in spans.items():
+        plans.append(CoreOutputs(block, first, stop - first, at, width or sizes[block]))
+        at += sizes[block] if whole else stop - first
+    return plans
 
 
 def ring_operands(stage: Stage, core: int) -> list[int]:
@@ -69,7 +89,7 @@ def ring_operands(stage: Stage, core: int) -> list[int]:
 def ring_row_bytes(mapping: Mapping, operand: Operand) -> int:
     stream = mapping.streams[operand.stream]
     cols = operand.left + stream.cols + operand.right
-    return cols * stream.chans * stream.element_bytes
+    return cols * mapping.seen_chans(operand)[1] * stream.element_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +115,8 @@ def constant_table(mapping: Mapping, stage: Stage, node: Node, value: Value) -> 
     index = stage.nodes.index(node.output.name)
     order = offsets([Digit(size, stride) for size, stride in stage.forms[index]])
     full = np.broadcast_to(value.array, node.output.type.shape).reshape(-1)[order]
-    full = full.reshape(stream.rows, stream.cols, stream.chans)
+    first, count = mapping.made_chans(stage)
+    full = full.reshape(stream.rows, stream.cols, stream.chans)[:, :, first : first + count]
     spans = (_varies(full, 0), _varies(full, 1), _varies(full, 2))
     pick = tuple(slice(None) if varies else slice(0, 1) for varies in spans)
     return Table(spans, np.ascontiguousarray(full[pick]))
@@ -107,39 +128,49 @@ def _varies(data: Array, axis: int) -> bool:
 
 
 def stage_memory(
-    mapping: Mapping, stage: Stage, tiles: Iterable[Tile], nodes: dict[str, Node]
+    mapping: Mapping, stage: Stage, tiles: Iterable[Tile], nodes: Dict[str, Node]
 ) -> dict[int, list[tuple[str, int]]]:
     """(role, bytes) of everything the stage keeps on each of its cores."""
-    needs: dict[int, list[tuple[str, int]]] = {core: [] for core in stage.cores}
-    if stage.kind is Kind.MATRIX:
-        for core, plans in core_outputs(stage, tiles).items():
-            size = 2 * stage.pixels * 4 * sum(p.outputs for p in plans)
-            needs[core].append(("acc", size))
-            if core != stage.home:
-                needs[stage.home].append((f"part{core}", size))
-    needs[stage.home] += _home_memory(mapping, stage, nodes)
+    needs = accumulator_memory(stage, tiles)
+    needs[stage.home] += home_memory(mapping, stage, nodes)
     return needs
 
 
-def _home_memory(
-    mapping: Mapping, stage: Stage, nodes: dict[str, Node]
+def accumulator_memory(stage: Stage, tiles: Iterable[Tile]) -> dict[int, list[tuple[str, int]]]:
+    """(role, bytes) of what a matrix takes on each of its cores for sums and partial sums."""
+    needs: dict[int, list[tuple[str, int]]] = {core: [] for core in stage.cores}
+    if stage.kind is Kind.MATRIX:
+        for core, plans in core_outputs(stage, tiles).items():
+            size = 2 * stage.reads * 4 * sum(p.outputs for p in plans)
+            needs[core].append(("acc", size))
+            if core != stage.home:
+                needs[stage.home].append((f"part{core}", size))
+    return needs
+
+
+def home_memory(
+    mapping: Mapping, stage: Stage, nodes: Dict[str, Node]
 ) -> Iterator[tuple[str, int]]:
-    stream = mapping.streams[stage.output]
+    """(role, bytes) of what the stage keeps at home wherever its tiles lie."""
+    _, chans = mapping.made_chans(stage)
     yield "out", _out_bytes(mapping, stage)
     if stage.kind is Kind.MATRIX:
-        yield "records", stream.chans * RECORD_BYTES
+        yield "records", chans * RECORD_BYTES
     if stage.kind is Kind.MEAN:
-        yield "sum", stream.chans * 4
-        yield "partial", stream.chans * 4
-        yield "records", stream.chans * RECORD_BYTES
+        yield "sum", chans * 4
+        yield "partial", chans * 4
+        yield "records", chans * RECORD_BYTES
     for name in stage.nodes:
         yield from _node_memory(mapping, stage, nodes[name], last=name == stage.nodes[-1])
 
 
-def pixel_bytes(mapping: Mapping, stage: Stage, nodes: dict[str, Node]) -> int:
-    """Bytes of accumulators and intermediate rows per pixel that is worked on at a time."""
-    chans = mapping.streams[stage.output].chans
-    accumulators = 2 * 4 * chans if stage.kind is Kind.MATRIX else 0
+def pixel_bytes(mapping: Mapping, stage: Stage, nodes: Dict[str, Node]) -> int:
+    """Bytes of accumulators and intermediate rows per pixel that is worked on at a time.
+
+    A grid's rows are accumulated together, and then worked on one after the other.
+    """
+    _, chans = mapping.made_chans(stage)
+    accumulators = 2 * 4 * chans * stage.grid[0] if stage.kind is Kind.MATRIX else 0
     wide = [nodes[n].output.type.dtype not in ("u8", "i8") for n in stage.nodes[:-1]]
     return accumulators + chans * sum(4 if is_wide else 1 for is_wide in wide)
 
@@ -149,8 +180,8 @@ def _out_bytes(mapping: Mapping, stage: Stage) -> int:
     stream = mapping.streams[stage.output]
     if stage.kind is Kind.RELAYOUT:
         return stream.rows * stream.row_bytes
-    rows = stage.factors[0] if stage.kind in (Kind.UPSAMPLE, Kind.BLOCKS) else 1
-    return 2 * rows * stream.row_bytes
+    rows = stage.factors[0] if stage.kind in (Kind.UPSAMPLE, Kind.BLOCKS) else stage.grid[0]
+    return 2 * rows * stream.cols * mapping.made_chans(stage)[1] * stream.element_bytes
 
 
 def _node_memory(
@@ -162,7 +193,8 @@ def _node_memory(
         digits = stage.forms[stage.nodes.index(name)]
         stream = mapping.streams[stage.output]
         whole = prod(size for size, _ in digits) == stream.rows * stream.cols * stream.chans
-        places = stage.pixels * stream.chans if whole else stream.chans
+        _, chans = mapping.made_chans(stage)
+        places = stage.pixels * chans if whole else chans
         yield f"temp:{name}", places * (1 if node.output.type.dtype in ("u8", "i8") else 4)
     if is_anchor:
         return

@@ -7,103 +7,100 @@ Scheduling of Process Networks", Berkeley 1995).  Played for two inputs, so that
 meets the next one's beginning.  In the program a stage releases rows no later and asks for room
 no earlier than here, and each semaphore has one waiter, so what can't deadlock here can't
 deadlock there.
+
+Each copy of a layer, and each piece of it, plays for itself: it puts its rows into those rings that
+need them, each row in its own slot, however far the others have come.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from nmc.ir.graph import Array
 from nmc.ir.mapping import Mapping, Role
-from nmc.ir.rows import Turns, emissions, firings, least_depth, turns
+from nmc.ir.rows import Feed, Makers, emissions, feed_of, makers_of, rows_per_firing
 
 __all__ = ["ring_depths"]
 
 ROUNDS = 2
-MAX_STEPS = 10_000_000
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Ring:
-    turns: Turns
-    rows: int
-    top: int
+    """A ring in play; `needed[turn]` says how many rows of each source a firing asks for."""
+
+    feed: Feed
+    makers: Makers
+    needed: list[list[tuple[int, int]]]
+    per_input: list[int]
     depth: int
     row_bytes: int
-    arrived: int = 0
+    arrived: list[int]
+    consumer: int
     released: int = 0
+    producers: list[int] = field(default_factory=list[int])
 
     def has_needed(self, round_: int, turn: int) -> bool:
-        return self.arrived >= round_ * self.rows + int(self.turns.needed[turn])
+        return all(
+            self.arrived[source] >= round_ * self.per_input[source] + count
+            for source, count in self.needed[turn]
+        )
 
-    def has_room(self, rows: int) -> bool:
-        """Room for the next `rows` data rows, with the padding that comes before them."""
-        if rows == 0:
-            return True
-        round_, row = divmod(self.arrived + rows - 1, self.rows)
-        taken = round_ * self.turns.padded_rows + self.top + row + 1
-        return taken - self.released <= self.depth
+    def has_room(self, round_: int, slot: int) -> bool:
+        """Room for what comes to a slot, counted from the start of an input."""
+        return round_ * self.feed.ring_rows + slot < self.released + self.depth
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Player:
+    """A copy of a stage, or the feeder of a ring; `sends[turn]` is what a firing puts where: (ring,
+    source, rows, last slot).  `neighbours` are the players that may move once this one has."""
+
     inputs: list[_Ring]
-    outputs: list[_Ring]
-    emitted: Array
+    sends: list[list[tuple[_Ring, int, int, int]]]
+    neighbours: list[int] = field(default_factory=list[int])
     fired: int = 0
 
     @property
-    def count(self) -> int:
-        return len(self.emitted)
+    def done(self) -> bool:
+        return self.fired == ROUNDS * len(self.sends)
 
     def lacks_rows(self) -> bool:
-        round_, turn = divmod(self.fired, self.count)
-        return round_ < ROUNDS and not all(r.has_needed(round_, turn) for r in self.inputs)
+        round_, turn = divmod(self.fired, len(self.sends))
+        return not self.done and not all(r.has_needed(round_, turn) for r in self.inputs)
 
     def waits_for_room(self) -> list[_Ring]:
         """Rings that are all that holds this stage up; empty if it can fire or lacks rows."""
-        round_, turn = divmod(self.fired, self.count)
-        if round_ == ROUNDS or self.lacks_rows():
+        if self.done or self.lacks_rows():
             return []
-        return [r for r in self.outputs if not r.has_room(int(self.emitted[turn]))]
+        round_, turn = divmod(self.fired, len(self.sends))
+        return [r for r, _, _, slot in self.sends[turn] if not r.has_room(round_, slot)]
 
     def fire(self) -> bool:
-        round_, turn = divmod(self.fired, self.count)
-        if round_ == ROUNDS or self.lacks_rows():
+        if self.done or self.lacks_rows() or self.waits_for_room():
             return False
-        rows = int(self.emitted[turn])
-        if not all(r.has_room(rows) for r in self.outputs):
-            return False
+        round_, turn = divmod(self.fired, len(self.sends))
         for ring in self.inputs:
-            ring.released = round_ * ring.turns.padded_rows + int(ring.turns.released[turn])
-        for ring in self.outputs:
-            ring.arrived += rows
+            ring.released = round_ * ring.feed.ring_rows + int(ring.feed.released[turn])
+        for ring, source, rows, _ in self.sends[turn]:
+            ring.arrived[source] += rows
         self.fired += 1
         return True
 
 
 def ring_depths(mapping: Mapping) -> dict[tuple[int, int], int]:
     """Slots of the ring of each (stage, operand number)."""
-    rings: dict[tuple[int, int], _Ring] = {}
-    for index, stage in enumerate(mapping.stages):
-        for number, operand in enumerate(stage.operands):
-            stream = mapping.streams[operand.stream]
-            rings[index, number] = _Ring(
-                turns(mapping, stage, operand),
-                stream.rows,
-                operand.top,
-                least_depth(mapping, stage, operand),
-                stream.row_bytes,
-            )
+    rings = _rings(mapping)
     players = _players(mapping, rings)
-    for _ in range(MAX_STEPS):
-        if _play(players):
-            break
+    active = list(range(len(players)))
+    while not _play(players, active):
         lacking = {id(r) for player in players if player.lacks_rows() for r in player.inputs}
         blocked = [ring for p in players for ring in p.waits_for_room() if id(ring) in lacking]
-        min(blocked, key=lambda ring: ring.row_bytes).depth += 1
+        ring = min(blocked, key=lambda ring: ring.row_bytes)
+        ring.depth += 1
+        active = ring.producers
     return {key: ring.depth + _slack(mapping, *key, ring.depth) for key, ring in rings.items()}
 
 
@@ -113,27 +110,88 @@ def _slack(mapping: Mapping, stage: int, operand: int, depth: int) -> int:
     return int(role is Role.ROW and depth > 2)
 
 
+def _rings(mapping: Mapping) -> dict[tuple[int, int], _Ring]:
+    rings: dict[tuple[int, int], _Ring] = {}
+    for index, stage in enumerate(mapping.stages):
+        for number, operand in enumerate(stage.operands):
+            feed = feed_of(mapping, stage, operand)
+            makers = makers_of(mapping, operand, feed)
+            rings[index, number] = _Ring(
+                feed,
+                makers,
+                _needed(feed, makers),
+                makers.made.sum(axis=0).tolist(),
+                feed.least_depth,
+                mapping.streams[operand.stream].row_bytes,
+                [0] * len(makers.sources),
+                consumer=index,
+            )
+    return rings
+
+
+def _needed(feed: Feed, makers: Makers) -> list[list[tuple[int, int]]]:
+    """Per firing: of each source from which rows are new, how many must have come in all.
+
+    What an earlier firing asked for is there.
+    """
+    came = makers.before(feed.needed)
+    new = np.diff(came, prepend=0, axis=0) > 0
+    return [
+        [(source, int(came[turn, source])) for source in np.flatnonzero(new[turn]).tolist()]
+        for turn in range(len(came))
+    ]
+
+
 def _players(mapping: Mapping, rings: dict[tuple[int, int], _Ring]) -> list[_Player]:
-    """One player per stage, and one per ring that is fed from global memory."""
+    """One player per stage, numbered alike, and then one per ring that is fed by the host."""
     players: list[_Player] = []
     for index, stage in enumerate(mapping.stages):
         inputs = [rings[index, n] for n in range(len(stage.operands))]
-        outputs = [rings[use] for use in mapping.consumers(stage.output)]
-        players.append(_Player(inputs, outputs, emissions(mapping, stage)))
-        assert len(players[-1].emitted) == firings(mapping, stage)
-        for number, operand in enumerate(stage.operands):
-            if mapping.streams[operand.stream].producer < 0:
-                feed = np.ones(mapping.streams[operand.stream].rows, np.int64)
-                players.append(_Player([], [rings[index, number]], feed))
+        players.append(_Player(inputs, [[] for _ in range(len(emissions(mapping, stage)))]))
+    for (index, number), ring in rings.items():
+        producers = mapping.streams[mapping.stages[index].operands[number].stream].producers
+        if not producers:
+            ring.producers = [len(players)]
+            slots = range(ring.feed.top, ring.feed.top + len(ring.feed.rows))
+            players.append(_Player([], [[(ring, 0, 1, slot)] for slot in slots]))
+        for source, place in enumerate(ring.makers.sources.tolist() if producers else ()):
+            producer = producers[place]
+            ring.producers.append(producer)
+            _add_sends(mapping, producer, players[producer], ring, source)
+    for player in players:
+        consumers = {ring.consumer for sends in player.sends for ring, _, _, _ in sends}
+        makers_ = {number for ring in player.inputs for number in ring.producers}
+        player.neighbours = sorted(consumers | makers_)
     return players
 
 
-def _play(players: list[_Player]) -> bool:
-    """Fire whatever can; True once everyone has finished, False when stuck."""
-    moved = True
-    while moved:
+def _add_sends(mapping: Mapping, producer: int, player: _Player, ring: _Ring, source: int) -> None:
+    """What a stage puts into a ring, firing by firing."""
+    stage = mapping.stages[producer]
+    mine = np.flatnonzero(ring.makers.made[:, source])
+    rows = ring.feed.rows[mine]
+    if stage.copies > 1:
+        turn = rows // rows_per_firing(stage) // stage.copies
+    else:
+        turn = np.searchsorted(np.cumsum(emissions(mapping, stage)), rows, side="right")
+    firsts = np.flatnonzero(np.diff(turn, prepend=-1))
+    for first, stop in zip(firsts.tolist(), [*firsts[1:].tolist(), len(turn)], strict=True):
+        send = (ring, source, stop - first, ring.feed.top + int(mine[stop - 1]))
+        player.sends[int(turn[first])].append(send)
+
+
+def _play(players: list[_Player], active: list[int]) -> bool:
+    """Fire whatever can, beginning with the active; True once all are done, False when stuck."""
+    queue = deque(active)
+    queued = set(active)
+    while queue:
+        number = queue.popleft()
+        queued.discard(number)
+        player = players[number]
         moved = False
-        for player in players:
-            while player.fire():
-                moved = True
-    return all(player.fired == ROUNDS * player.count for player in players)
+        while player.fire():
+            moved = True
+        if moved:
+            queue.extend(n for n in player.neighbours if n not in queued)
+            queued.update(player.neighbours)
+    return all(player.done for player in players)

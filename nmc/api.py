@@ -18,6 +18,7 @@ from nmc.backends.container import Contents, ModelInfo, contents_of, read_contai
 from nmc.backends.energy import EnergyReport, energy_of_run
 from nmc.backends.execute import Execution, execute
 from nmc.backends.report_data import ReportData, report_data
+from nmc.backends.report_units import Contention, contention
 from nmc.backends.simulator import MAX_CYCLES
 from nmc.backends.simulator.machine import Machine
 from nmc.backends.trace import MAX_EVENTS, Recorder, Trace, check_ending, write_trace
@@ -81,6 +82,11 @@ class Run:
         return self.execution.adc_utilization
 
     @property
+    def contention(self) -> Contention:
+        """How busy each unit was, why it was idle, and which layer waited for which."""
+        return contention(self.execution)
+
+    @property
     def energy(self) -> EnergyReport:
         """What the inputs in flight cost: by component, layer and core, per MAC, beside GPUs."""
         return energy_of_run(self.contents, self.execution)
@@ -138,7 +144,7 @@ class Compiled:
         x: Any,
         *,
         inflight: int = 1,
-        engine: str = "reference",
+        engine: str | None = None,
         max_cycles: int = MAX_CYCLES,
         detect_races: bool = False,
         progress: Callable[[int], None] | None = None,
@@ -146,8 +152,9 @@ class Compiled:
     ) -> Run:
         """Simulate the program on inputs; `inflight` of them share the chip at a time.
 
-        `attach` is that of a `nmc.backends.trace.Recorder` or a `nmc.backends.debugger.Debugger`,
-        which watch the engine `reference`.
+        `engine` is `fast` or `reference`; both give the same, and `fast` is the default.  `attach`
+        is that of a `nmc.backends.trace.Recorder` or a `nmc.backends.debugger.Debugger`, which
+        watch the engine `reference`; it is then the one that runs.
         """
         check_count("inflight", inflight)
         check_count("max_cycles", max_cycles)
@@ -182,7 +189,7 @@ class Compiled:
         check_ending(place)
         check_writable(place)
         recorder = Recorder(self.contents, window=window, limit=limit)
-        self.run(x, inflight=inflight, engine="reference", attach=recorder.attach)
+        self.run(x, inflight=inflight, attach=recorder.attach)
         made = recorder.trace()
         with atomic(place) as stream:
             write_trace(made, stream, place.suffix)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from nmc import data
@@ -16,6 +16,7 @@ from nmc.ir.design import Calibration, Design
 from nmc.ir.diagnostics import Diagnostic, Exit, NmcError, Report
 from nmc.ir.graph import Graph, Node, Unit
 from nmc.ir.target import Target
+from nmc.passes.replicate import Replicate
 from nmc.pipeline import Pipeline
 
 __all__ = ["Answer", "HostOp", "Verdict", "check_model"]
@@ -111,11 +112,15 @@ def explore(wish: Wish, target: Target, allowed: bool, verdict: Verdict, report:
 
 
 def parts(pipeline: Pipeline) -> tuple[Pipeline, Pipeline, Pipeline]:
-    """What comes before `quantize`, it, and what follows; all but writing programs."""
+    """What comes before `quantize`, it, and what follows; all but writing programs, and with one
+    copy of each layer: what the model needs, not what the chip has room for."""
     levels = [step.gives for step in pipeline.passes]
     before = levels.index("partitioned") + 1 if "partitioned" in levels else 0
     after = levels.index("quantized") + 1 if "quantized" in levels else before
-    steps = pipeline.passes
+    steps = tuple(
+        replace(step, objective="crossbars") if isinstance(step, Replicate) else step
+        for step in pipeline.passes
+    )
     end = levels.index("program") if "program" in levels else len(steps)
     return Pipeline(steps[:before]), Pipeline(steps[before:after]), Pipeline(steps[after:end])
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from nmc import data, targets
 from nmc.backends.host import OrtHost
+from nmc.fitting import mesh_override, run_fitting
 from nmc.frontend import ReadModel, Source, import_model, read_model
 from nmc.ir import ops
 from nmc.ir.abilities import is_mover, varying
@@ -27,6 +28,9 @@ __all__ = [
     "read_input_shapes",
     "target_of",
 ]
+
+AUTO = "auto"
+"""The wish for the smallest mesh that holds the model."""
 
 MATRICES = (ops.Conv, ops.ConvTranspose, ops.MatMul)
 
@@ -82,7 +86,7 @@ def compile_design(
         host_ops=host_allowed(wish.host_ops),
         host=OrtHost(),
     )
-    pipeline.run(design, report, observer=observer)
+    pipeline = run_fitting(pipeline, design, report, auto=wish.mesh == AUTO, observer=observer)
     return Compilation(wish, model, design, pipeline, report)
 
 
@@ -99,7 +103,7 @@ def target_of(wish: Wish, report: Report) -> Target:
         target = targets.override(given, wish.overrides, report) if wish.overrides else given
     else:
         target = targets.load(given, wish.overrides, report)
-    if not wish.mesh:
+    if not wish.mesh or wish.mesh == AUTO:
         return target
     try:
         return targets.override(target, mesh_override(wish.mesh, target))
@@ -107,18 +111,6 @@ def target_of(wish: Wish, report: Report) -> Target:
         notes = [d.message for d in failure.diagnostics]
         message = f"`--mesh {wish.mesh}`: no chip can have this mesh"
         raise NmcError(error("bad-option", message, notes=notes)) from None
-
-
-def mesh_override(text: str, target: Target) -> list[str]:
-    """What `--mesh WxH` sets; memory ports that would lie outside move to the new edge."""
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        message = f"`--mesh {text}`: write columns x rows of cores, such as 4x4"
-        raise NmcError(error("bad-option", message))
-    w, h = int(width), int(height)
-    ports = dict.fromkeys((min(x, w - 1), min(y, h - 1)) for x, y in target.mesh.memory_ports)
-    listed = ", ".join(f"[{x}, {y}]" for x, y in ports)
-    return [f"mesh.width={w}", f"mesh.height={h}", f"mesh.memory_ports=[{listed}]"]
 
 
 def host_allowed(text: str) -> bool:

@@ -99,8 +99,20 @@ class Pipeline:
         pass that broke it.
         """
         self.check_levels(start)
+        self.run_part(design, report, range(len(self.passes)), observer=observer)
+
+    def run_part(
+        self,
+        design: Design,
+        report: Report,
+        part: range,
+        *,
+        observer: Observer | None = None,
+    ) -> None:
+        """The same for some of the passes, on a design that those before have worked on."""
         check_graph(design.graph, "reading")
-        for index, step in enumerate(self.passes):
+        for index in part:
+            step = self.passes[index]
             if observer:
                 observer.starts(index, len(self.passes), step)
             began = time.perf_counter()

@@ -11,6 +11,7 @@ from nmc.passes.lower_conv_transpose import LowerConvTranspose
 from nmc.passes.partition import Partition
 from nmc.passes.place import Place
 from nmc.passes.quantize import Quantize
+from nmc.passes.replicate import Replicate
 from nmc.passes.schedule_adc import ScheduleAdc
 from nmc.passes.stage import Stage
 from nmc.passes.tile import TileMatrices
@@ -27,7 +28,8 @@ PASSES: tuple[type[Pass], ...] = (
     Quantize,  # on the float graph as a whole: what is fused later was calibrated as a unit
     # Lay it on the chip.
     Stage,  # matrices take their row-by-row followers along: the unit of all that follows
-    TileMatrices,  # cuts before place can count crossbars
+    TileMatrices,  # cuts before anyone can count crossbars
+    Replicate,  # knows what a copy of each layer costs, and how many crossbars there are
     Place,  # needs all tiles at once, and what their buffers will take
     ScheduleAdc,  # knows now which tiles share converters
     # Write it down.
@@ -38,6 +40,6 @@ PASSES: tuple[type[Pass], ...] = (
 ALIASES: dict[str, str] = {
     "shrink": "fold-constants, canonicalize, lower-conv-transpose",
     "front": "@shrink, partition",  # all that `nmc check` needs to say what runs where
-    "back": "stage, tile, place, schedule-adc, buffers, codegen",
+    "back": "stage, tile, replicate, place, schedule-adc, buffers, codegen",
     "default": "@front, quantize, @back",
 }

@@ -12,6 +12,7 @@ from nmc.ir.program_check import check_program
 from nmc.passes.base import Pass, mapping_of
 from nmc.passes.emission.chip import ChipWriter
 from nmc.passes.emission.matrix import write_matrix_stage
+from nmc.passes.emission.relaying import write_relay
 from nmc.passes.emission.sending import write_feeder
 from nmc.passes.emission.vector import write_vector_stage
 
@@ -58,22 +59,21 @@ def write_step(design: Design, mapping: Mapping, step: int) -> ChipWriter:
     for index, stage in mapping.stages_of(step):
         write = write_matrix_stage if stage.kind is Kind.MATRIX else write_vector_stage
         write(chip, index)
-    for ring in mapping.rings:
+    for key in chip.relays:
+        write_relay(chip, key)
+    for ring in chip.rings.values():
         stage = mapping.stages[ring.stage]
         stream = mapping.streams[stage.operands[ring.operand].stream]
-        if stage.step == step and stream.source is not None:
+        if stream.source is None or stage.step != step:
+            continue
+        if ring.parent < 0 and ring.sources:
             write_feeder(chip, ring, sources[stream.source.value])
     return chip
 
 
 def noted(mapping: Mapping, chip: ChipWriter) -> Mapping:
     """The mapping with what codegen decided: semaphores of rings, uses of sequencers."""
-    rings = tuple(
-        replace(r, token=chip.tokens[key], credit=chip.credits[key])
-        if (key := (r.stage, r.operand, r.core)) in chip.tokens
-        else r
-        for r in mapping.rings
-    )
+    rings = tuple(chip.rings[r.stage, r.operand, r.core] for r in mapping.rings)
     return replace(mapping, rings=rings, sequencers=mapping.sequencers + tuple(chip.uses))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,7 +25,8 @@ __all__ = ["ScheduleAdc", "best_step"]
 class ScheduleAdc(Pass):
     """Give every slice of every tile its ADC resolution and step; leave out what is zero.
 
-    A slice whose levels are all zero is not converted, nor is any channel that no output uses.
+    The copies of a layer convert alike, so that it doesn't matter which of them makes a row.  A
+    slice whose levels are all zero is not converted, nor is any channel that no output uses.
     Where the ADC's range covers all that a slice's levels can show, the step is 1, the bits are as
     few as cover it, and the read is lossless.  Elsewhere the target's `adc.range` decides: `full`,
     the smallest step that never clips; `clip`, step 1; `calibrated`, the step whose conversions of
@@ -42,24 +44,32 @@ class ScheduleAdc(Pass):
     def run(self, design: Design, report: Report) -> bool:
         mapping, target = mapping_of(design), design.target
         nodes = nodes_by_result(design.graph)
-        levels = _levels(mapping, nodes, target)
+        firsts = [tile for tile in mapping.tiles if mapping.stages[tile.stage].copy == 0]
+        levels = _levels(mapping, firsts, nodes, target)
         asking = {
             t.stage
-            for t, matrix in zip(mapping.tiles, levels, strict=True)
+            for t, matrix in zip(firsts, levels, strict=True)
             if target.adc.range == "calibrated" and not _all_lossless(matrix, target)
         }
         seen = self._seen(design, [mapping.stages[i] for i in sorted(asking)])
         rng = np.random.default_rng(design.seed)
         data = {
-            index: stage_windows(nodes[stage.nodes[0]], stage, seen, self.windows, rng)
+            index: stage_windows(
+                nodes[stage.nodes[0]],
+                stage,
+                mapping.streams[stage.operands[0].stream],
+                seen,
+                self.windows,
+                rng,
+            )
             for index, stage in enumerate(mapping.stages)
             if index in asking and seen
         }
-        tiles = tuple(
+        scheduled = [
             _scheduled(tile, matrix, data.get(tile.stage), target)
-            for tile, matrix in zip(mapping.tiles, levels, strict=True)
-        )
-        design.mapping = replace(mapping, tiles=tiles)
+            for tile, matrix in zip(firsts, levels, strict=True)
+        ]
+        design.mapping = replace(mapping, tiles=tuple(_for_all_copies(mapping, scheduled)))
         return True
 
     def _seen(self, design: Design, stages: list[Stage]) -> dict[str, Array]:
@@ -109,11 +119,26 @@ def full_step(lo: int, hi: int, bits: int, encoding: str = "differential") -> in
     return max(1, above, below)
 
 
-def _levels(mapping: Mapping, nodes: dict[str, Node], target: Target) -> list[Array]:
+def _for_all_copies(mapping: Mapping, scheduled: list[Tile]) -> Iterator[Tile]:
+    """All tiles, with the conversions of the first copy's at the same place of its matrix."""
+
+    def place(tile: Tile) -> tuple[int, ...]:
+        stage = mapping.stages[tile.stage]
+        return stage.output, stage.piece, tile.block, tile.row0, tile.output0
+
+    known = {place(tile): tile for tile in scheduled}
+    for tile in mapping.tiles:
+        first = known[place(tile)]
+        yield replace(tile, bits=first.bits, steps=first.steps, converted=first.converted)
+
+
+def _levels(
+    mapping: Mapping, tiles: Sequence[Tile], nodes: dict[str, Node], target: Target
+) -> list[Array]:
     """The levels of each tile; each block's matrix is cut up once."""
     matrices: dict[tuple[int, int], Array] = {}
     result: list[Array] = []
-    for tile in mapping.tiles:
+    for tile in tiles:
         key = (tile.stage, tile.block)
         if key not in matrices:
             stage = mapping.stages[tile.stage]

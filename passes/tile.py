@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping as Dict
 from dataclasses import dataclass, replace
 
 from nmc.ir.design import Design
 from nmc.ir.diagnostics import NmcError, Report, error
-from nmc.ir.mapping import Block, Kind, Mapping, Stage, Tile
+from nmc.ir.graph import Node
+from nmc.ir.mapping import Kind, Mapping, Stage, Tile
 from nmc.ir.matrices import nodes_by_result
-from nmc.ir.ops import QConv
-from nmc.ir.stage_memory import pixel_bytes
 from nmc.ir.target import Target
 from nmc.passes.base import Pass, mapping_of
+from nmc.passes.tiling.grids import most_together
+from nmc.passes.tiling.laying import in_runs, laid, layer_of
+from nmc.passes.tiling.spelling import IM2COL, WayName
+from nmc.passes.tiling.ways import evaluate
 
-__all__ = ["TileMatrices", "blocks_of", "chunk_of", "tiles_of"]
-
-WORK_SHARE = 6
-"""Accumulators and intermediate rows of one stage may take this part of a core's SRAM."""
+__all__ = ["TileMatrices", "plain_way"]
 
 
 @dataclass(frozen=True)
 class TileMatrices(Pass):
-    """One way per stage, im2col: matrix rows are the window's bytes, columns the outputs.
+    """Lay each layer on crossbars once.
 
-    Rows are cut before columns: partial sums of row tiles are added in the accumulators, column
-    tiles only stand side by side.  A grouped convolution packs as many whole groups on a crossbar
-    as fit, on a block diagonal.  Every weight stands in exactly one tile.
+    With `way=im2col` matrix rows are a window's bytes, columns the outputs of its pixel.  Rows are
+    cut before columns: partial sums of row tiles are added in the accumulators, column tiles only
+    stand side by side.  A grouped convolution packs as many whole groups on a crossbar as fit, on
+    a block diagonal.  Every weight stands in exactly one tile.
+
+    With `way="window 2x4"`, say, a read gives two rows of four outputs at a time, in every layer
+    that can lie like that; the others stay as they are.
 
     A row whose accumulators and intermediate results would take more than a small part of the
     SRAM is worked on in equal runs of pixels.
@@ -35,6 +39,9 @@ class TileMatrices(Pass):
     name = "tile"
     needs = "staged"
     gives = "tiled"
+    cite = "Rhe, Moon and Ko, VW-SDK, DATE 2022 (windows of several outputs)"
+
+    way: str = "im2col"
 
     def run(self, design: Design, report: Report) -> bool:
         mapping, target = mapping_of(design), design.target
@@ -42,69 +49,54 @@ class TileMatrices(Pass):
             message = "nmc maps weights on pairs or with an offset, not with reference columns yet"
             remedy = "--set crossbar.encoding=differential --set crossbar.reference_columns=0"
             raise NmcError(error("target-inconsistent", message, remedy=remedy))
+        name = self.asked()
         nodes = nodes_by_result(design.graph)
         stages: list[Stage] = []
         tiles: list[Tile] = []
         for index, stage in enumerate(mapping.stages):
             if stage.kind is Kind.MATRIX:
-                op = nodes[stage.nodes[0]].op
-                groups = op.group if isinstance(op, QConv) else 1
-                stage = replace(
-                    stage, way="im2col", blocks=blocks_of(mapping, stage, groups, target)
-                )
-                tiles += tiles_of(index, stage, target)
-            if stage.kind in (Kind.MATRIX, Kind.ROWS):
-                budget = target.core.sram_kib * 1024 // WORK_SHARE
-                each = pixel_bytes(mapping, stage, nodes)
-                cols = mapping.streams[stage.output].cols
-                stage = replace(stage, pixels=chunk_of(cols, each, budget))
+                way = fitting_way(mapping, stage, name, nodes, target)
+                stage, its = laid(mapping, index, way, nodes, target)
+                tiles += its
+            elif stage.kind in (Kind.ROWS, Kind.CONCAT):
+                stage = in_runs(mapping, stage, nodes, target)
             stages.append(stage)
         design.mapping = replace(mapping, stages=tuple(stages), tiles=tuple(tiles))
         return True
 
-
-def blocks_of(mapping: Mapping, stage: Stage, groups: int, target: Target) -> tuple[Block, ...]:
-    """The whole matrix, or runs of groups that fit on one crossbar together."""
-    chans = mapping.streams[stage.operands[0].stream].chans
-    outputs = mapping.streams[stage.output].chans
-    places = stage.window.kernel[0] * stage.window.kernel[1]
-    group_chans, group_outputs = chans // groups, outputs // groups
-    together = min(
-        groups,
-        target.crossbar.rows // (places * group_chans),
-        target.outputs_per_crossbar // group_outputs,
-    )
-    together = groups if groups == 1 else max(1, together)
-    return tuple(
-        Block(
-            chan0=first * group_chans,
-            chans=count * group_chans,
-            output0=first * group_outputs,
-            outputs=count * group_outputs,
-            rows=places * count * group_chans,
-        )
-        for first in range(0, groups, together)
-        for count in (min(together, groups - first),)
-    )
+    def asked(self) -> WayName:
+        """The way that the option names; `bad-pipeline` if it is none for all layers."""
+        try:
+            name = WayName.parse(self.way)
+        except ValueError as problem:
+            raise NmcError(error("bad-pipeline", f"tile: {problem}")) from problem
+        if name.together or name.vector:
+            message = f"tile: `{name}` is a way of single layers; give im2col or window ROWSxPIXELS"
+            raise NmcError(error("bad-pipeline", message))
+        return name
 
 
-def chunk_of(cols: int, each_bytes: int, budget_bytes: int) -> int:
-    """The most pixels, out of the divisors of `cols`, whose bytes stay within a budget."""
-    divisors = [n for n in range(1, cols + 1) if cols % n == 0]
-    return max((n for n in divisors if n * each_bytes <= budget_bytes), default=1)
+def plain_way(
+    mapping: Mapping,
+    stage: Stage,
+    nodes: Dict[str, Node],
+    target: Target,
+    grid: tuple[int, int] = (1, 1),
+) -> WayName:
+    """The way with so many outputs a read, and as many groups on a crossbar as fit."""
+    return WayName(grid, most_together(layer_of(mapping, stage, nodes), target, grid))
 
 
-def tiles_of(index: int, stage: Stage, target: Target) -> Iterator[Tile]:
-    """Column by column of tiles, so that a run of tiles covers neighbouring outputs."""
-    rows, outputs = target.crossbar.rows, target.outputs_per_crossbar
-    for number, block in enumerate(stage.blocks):
-        for output0 in range(0, block.outputs, outputs):
-            for row0 in range(0, block.rows, rows):
-                yield Tile(
-                    stage=index,
-                    block=number,
-                    row0=row0,
-                    rows=min(rows, block.rows - row0),
-                    output0=output0,
-                    outputs=min(outputs, block.outputs - output0),
-                )
+def fitting_way(
+    mapping: Mapping, stage: Stage, asked: WayName, nodes: Dict[str, Node], target: Target
+) -> WayName:
+    """The way asked for, or im2col where the layer can't have it."""
+    plain = plain_way(mapping, stage, nodes, target)
+    if asked == IM2COL:
+        return plain
+    name = plain_way(mapping, stage, nodes, target, asked.grid)
+    try:
+        evaluate(layer_of(mapping, stage, nodes), target, name)
+    except ValueError:
+        return plain
+    return name

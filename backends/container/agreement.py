@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from math import prod
 
+import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
@@ -12,10 +13,12 @@ from nmc.backends.container.contents import Contents, values_by_name
 from nmc.backends.onnx_builder import element_type
 from nmc.ir.diagnostics import Diagnostic, Loc, error
 from nmc.ir.graph import Node, TensorType, Value
-from nmc.ir.mapping import Kind, Mapping, Step, StepKind
+from nmc.ir.layout import Digit, offsets
+from nmc.ir.mapping import Kind, Mapping, Stage, Step, StepKind, Window
 from nmc.ir.matrices import nodes_by_result
 from nmc.ir.ops import QConv, QMatMul
 from nmc.ir.program import Io, Program
+from nmc.ir.stage_inputs import reach
 from nmc.ir.target import Target
 
 __all__ = ["disagreements"]
@@ -77,7 +80,7 @@ def bad(message: str, member: str = "mapping.json", code: str = "bad-mapping") -
 
 
 def matrices(contents: Contents, nodes: dict[str, Node]) -> Iterator[Diagnostic]:
-    """A matrix stage's blocks and its order of channels lie within its node's weights."""
+    """A matrix stage reads its node's weights and windows, and gives what its node does."""
     for stage in contents.mapping.stages:
         if stage.kind is not Kind.MATRIX:
             continue
@@ -93,6 +96,48 @@ def matrices(contents: Contents, nodes: dict[str, Node]) -> Iterator[Diagnostic]
             yield bad(f"stage `{stage.name}` does not read each of {inputs} channels once")
         if any(b.chan0 + b.chans > inputs or b.output0 + b.outputs > outputs for b in stage.blocks):
             yield bad(f"stage `{stage.name}` has a block beyond its {inputs} x {outputs} matrix")
+        yield from windows(contents.mapping, stage, nodes[stage.nodes[0]])
+
+
+def windows(mapping: Mapping, stage: Stage, node: Node) -> Iterator[Diagnostic]:
+    """The windows of a matrix stage are those of its node: who computes with them makes no more of
+    them than the graph's own sizes allow."""
+    where, operand = f"stage `{stage.name}`", stage.operands[0]
+    taken, made = mapping.streams[operand.stream], mapping.streams[stage.output]
+    sizes = tuple(s.rows * s.cols * s.chans for s in (taken, made))
+    if sizes != (node.x.type.elements, node.output.type.elements):
+        yield bad(f"{where} takes and gives {sizes} elements, which is not what its node does")
+        return
+    if isinstance(node.op, QConv):
+        image = (node.x.type.shape[1], *paired(node.x.type.shape[2:], 1))
+        right = image == (taken.chans, taken.rows, taken.cols)
+        kernel, strides = paired(node.operand(1).type.shape[2:], 1), paired(node.op.strides, 1)
+        window = Window(kernel, strides, paired(node.op.dilations, 1))
+        before = paired(node.op.pads[: len(node.op.strides)], 0)
+    else:
+        tokens = node.output.type.elements // node.output.type.shape[-1]
+        right = tokens == 1 or taken.chans == node.x.type.shape[-1]
+        window = Window((taken.rows, taken.cols) if tokens == 1 else (1, 1))
+        before = (0, 0)
+        right = right and in_order(stage.forms[0], tokens, node.output.type.shape[-1])
+    if not right or (operand.top, operand.left) != before or stage.window != window:
+        yield bad(f"{where} does not see its node's windows")
+    elif (operand.bottom, operand.right) != reach(stage, taken, made):
+        yield bad(f"{where} is not padded as far as its reads reach")
+
+
+def paired(values: Sequence[int], missing: int) -> tuple[int, int]:
+    """(rows, pixels) of an attribute; a signal has no second."""
+    return (values[0], values[1]) if len(values) == 2 else (values[0], missing)
+
+
+def in_order(form: Sequence[tuple[int, int]], tokens: int, width: int) -> bool:
+    """Whether a result's layout has each token once, whole."""
+    if prod(size for size, _ in form) != tokens * width:
+        return False
+    places = offsets([Digit(size, stride) for size, stride in form]).reshape(tokens, width)
+    found = np.sort(places[:, 0] // width)
+    return bool(np.array_equal(found, np.arange(tokens)))
 
 
 # Chip steps

@@ -69,7 +69,8 @@ def ring_view(mapping: Mapping, ring: Ring) -> View:
     operand = stage.operands[ring.operand]
     stream = mapping.streams[operand.stream]
     cols = operand.left + stream.cols + operand.right
-    shape, role = (ring.depth, cols, stream.chans), f"ring{ring.operand}"
+    chans = mapping.seen_chans(operand)[1]
+    shape, role = (ring.depth, cols, chans), f"ring{ring.operand}"
     axes = "slots x pixels x channels"
     return View(stage.name, role, ring.core, ring.address, DTYPES[stream.dtype], shape, axes)
 
@@ -79,7 +80,7 @@ def buffer_view(mapping: Mapping, buffer: Buffer, nodes: dict[str, Node]) -> Vie
     dtype, inner, axes = layout(mapping, stage, buffer.role, nodes)
     count = buffer.bytes // dtype.itemsize
     if axes == ACCUMULATORS:
-        inner = (stage.pixels, count // (2 * stage.pixels))
+        inner = (stage.reads, count // (2 * stage.reads))
     shape: tuple[int, ...] = (count // prod(inner), *inner)
     if prod(shape) != count:
         shape, axes = (count,), "elements"
@@ -93,11 +94,13 @@ def layout(
     stream = mapping.streams[stage.output]
     kind, _, name = role.partition(":")
     if kind == "out":
-        return DTYPES[stream.dtype], (stream.cols, stream.chans), "slots x pixels x channels"
+        shape = (stream.cols, mapping.made_chans(stage)[1])
+        return DTYPES[stream.dtype], shape, "slots x pixels x channels"
     if kind == "records":
         return RECORD, (), "channels of (bias, multiplier)"
     if kind == "temp":
-        return DTYPES[nodes[name].output.type.dtype], (stream.chans,), "pixels x channels"
+        chans = mapping.made_chans(stage)[1]
+        return DTYPES[nodes[name].output.type.dtype], (chans,), "pixels x channels"
     if kind == "table":
         return table(nodes[name.rpartition(":")[0]], int(name.rpartition(":")[2]))
     if kind == "acc" or kind.startswith("part"):

@@ -109,10 +109,11 @@ def ring_semaphores(places: ProgramPlaces, core: int) -> dict[int, str]:
         stage = mapping.stages[ring.stage]
         if mapping.steps[stage.step].name == places.step:
             name = f"of ring{ring.operand} of {stage.name}"
-            if ring.core == core and ring.token >= 0:
-                meanings[ring.token] = f"(rows {name})"
-            if ring.producer_core == core and ring.credit >= 0:
-                meanings[ring.credit] = f"(free slots {name})"
+            for source in ring.sources:
+                if ring.core == core and source.token >= 0:
+                    meanings[source.token] = f"(rows {name})"
+                if source.core == core and source.credit >= 0:
+                    meanings[source.credit] = f"(free slots {name})"
     return meanings
 
 

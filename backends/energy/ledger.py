@@ -12,7 +12,16 @@ from nmc.backends.simulator.result import Events, SequencerUse
 from nmc.ir.program import CoreProgram, Program
 from nmc.ir.target import Target
 
-__all__ = ["Charge", "Leak", "charges_of", "leaks_of", "powered_cores", "powered_routers"]
+__all__ = [
+    "Charge",
+    "Leak",
+    "charges_of",
+    "leaks_of",
+    "leaks_over",
+    "powered_cores",
+    "powered_routers",
+    "priced",
+]
 
 PJ_PER_UW_NS = 1e-3
 
@@ -127,7 +136,11 @@ def powered_routers(program: Program, target: Target) -> tuple[int, ...]:
 
 def leaks_of(program: Program, result: Result, target: Target) -> Iterator[Leak]:
     """Leakage of what is powered, from launch until the last output is stored."""
-    time_ns = result.cycles / target.clock_ghz
+    return leaks_over(program, target, result.cycles / target.clock_ghz)
+
+
+def leaks_over(program: Program, target: Target, time_ns: float) -> Iterator[Leak]:
+    """Leakage of what is powered during some time."""
     for kind in part_kinds(target):
         if kind.leak_uw:
             yield from kind_leaks(kind, program, target, time_ns)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
-from nmc.backends.container.contents import Contents
 from nmc.backends.energy.report import EnergyReport, MacCount, energy_of
-from nmc.backends.execute import Execution
 from nmc.ir.graph import Unit
 from nmc.ir.mapping import Mapping
+
+if TYPE_CHECKING:
+    # Reports that containers hold ask for energies: neither may be loaded from here.
+    from nmc.backends.container.contents import Contents
+    from nmc.backends.execute import Execution
 
 __all__ = ["energy_of_run", "mac_count"]
 

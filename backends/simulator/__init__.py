@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
-from nmc.backends.simulator.fast import run_fast
+from nmc.backends.simulator.fast import compile_kernels, run_fast
+from nmc.backends.simulator.fast import needs_compiling as kernels_missing
 from nmc.backends.simulator.machine import Machine
 from nmc.backends.simulator.reference import run_reference
 from nmc.backends.simulator.result import AdcUse, Events, Race, Result, SequencerUse
@@ -27,12 +28,15 @@ __all__ = [
     "DEFAULT_ENGINE",
     "ENGINES",
     "MAX_CYCLES",
+    "WATCHED_ENGINE",
     "AdcUse",
     "Engine",
     "Events",
     "Race",
     "Result",
     "SequencerUse",
+    "compile_kernels",
+    "needs_compiling",
     "simulate",
 ]
 
@@ -57,8 +61,17 @@ class Engine(Protocol):
 
 ENGINES: dict[str, Engine] = {"reference": run_reference, "fast": run_fast}
 
-DEFAULT_ENGINE = "reference"
-"""What runs unless somebody asks: the engine without a first compilation to wait for."""
+DEFAULT_ENGINE = "fast"
+"""What runs unless somebody asks for another, or wants to watch."""
+
+WATCHED_ENGINE = "reference"
+"""The engine that traces and debuggers are attached to."""
+
+
+def needs_compiling(engine: str | None = None) -> bool:
+    """Whether the next run on an engine will first compile its kernels, once for an installation:
+    to be announced to those who wait.  `compile_kernels` does it ahead."""
+    return (engine or DEFAULT_ENGINE) == "fast" and kernels_missing()
 
 
 def simulate(
@@ -67,7 +80,7 @@ def simulate(
     inputs: Mapping[str, Array],
     *,
     inflight: int = 1,
-    engine: str = "reference",
+    engine: str | None = None,
     max_cycles: int = MAX_CYCLES,
     progress: Callable[[int], None] | None = None,
     detect_races: bool = True,
@@ -78,17 +91,19 @@ def simulate(
     Samples are arranged as lanes x `inflight`: the chip works on `inflight` inputs one after the
     other, overlapping; lanes are independent repetitions that share one timing.  Arrays are of
     the program's own types, stored integers as such.  `progress` is called with the cycle now
-    and then; `attach` with the machine before launch, which only the reference engine has.
+    and then; `attach` with the machine before launch, which only the reference engine has: it is
+    then the one that runs if `engine` is None.
     NmcError: `bad-data-shape`, `bad-program`, `deadlock`, `run-limit`.
     """
+    engine = engine or (DEFAULT_ENGINE if attach is None else WATCHED_ENGINE)
     if engine not in ENGINES:
         message = f"no engine `{engine}`"
         raise NmcError(error("bad-option", message, remedy=did_you_mean(engine, ENGINES)))
     if inflight < 1:
         raise NmcError(error("bad-option", f"{inflight} inputs in flight; at least 1 is needed"))
-    if attach is not None and engine != "reference":
+    if attach is not None and engine != WATCHED_ENGINE:
         message = f"the `{engine}` engine can't be traced or paused"
-        raise NmcError(error("bad-option", message, remedy="use the engine `reference`"))
+        raise NmcError(error("bad-option", message, remedy=f"use the engine `{WATCHED_ENGINE}`"))
     problems = check_references(program, target)
     if problems:
         raise NmcError(*problems)

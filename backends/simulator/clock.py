@@ -13,6 +13,8 @@ from enum import IntEnum
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from nmc.backends.simulator.meters import Meter
+
 if TYPE_CHECKING:
     from nmc.backends.simulator.observer import Observer, Origin
 
@@ -75,10 +77,12 @@ class Server(Unit, Generic[Item]):
     `serve` says for how many cycles the item takes the unit up.
     """
 
-    __slots__ = ("free", "offered", "waiting")
+    __slots__ = ("free", "meter", "offered", "waiting")
 
-    def __init__(self, clock: Clock, rank: Rank) -> None:
+    def __init__(self, clock: Clock, rank: Rank, kind: str, place: tuple[int, ...]) -> None:
+        """`kind` and `place` are those of `UnitUse`."""
         super().__init__(clock, rank)
+        self.meter = clock.meter(kind, place)
         self.free = 0
         self.offered = 0
         self.waiting: list[tuple[int, tuple[int, ...], int, Item]] = []
@@ -95,9 +99,10 @@ class Server(Unit, Generic[Item]):
     def step(self, cycle: int) -> None:
         if not self.waiting or cycle < self.free or self.waiting[0][0] > cycle:
             return
-        item = heappop(self.waiting)[-1]
+        ready, _, _, item = heappop(self.waiting)
         cycles = self.serve(item, cycle)
         self.free = cycle + cycles
+        self.meter.serve(item.origin, ready, cycle, self.free)
         observer = self.clock.observer
         if observer is not None:
             observer.served(self, item.origin, cycle, cycles)
@@ -117,6 +122,7 @@ class Clock:
 
     def __init__(self, *, every_cycle: bool = False) -> None:
         self.units: list[Unit] = []
+        self.meters: list[Meter] = []
         self.cycle = -1
         self.every_cycle = every_cycle
         self.observer: Observer | None = None
@@ -131,6 +137,11 @@ class Clock:
     def add(self, unit: Unit) -> int:
         self.units.append(unit)
         return len(self.units) - 1
+
+    def meter(self, kind: str, place: tuple[int, ...], places: int = 1) -> Meter:
+        """A meter of a unit that does not exist yet."""
+        self.meters.append(Meter(kind, place, places))
+        return self.meters[-1]
 
     def wake(self, unit: Unit, cycle: int) -> None:
         key = (cycle, unit.place)
@@ -158,6 +169,8 @@ class Clock:
                 return False
             if self.pause is not None:
                 self.pause(cycle)
+            if self.observer is not None:
+                self.observer.passed(cycle)
             self.cycle = cycle
             self._step(cycle)
             if progress is not None and cycle - reported >= PROGRESS_CYCLES:

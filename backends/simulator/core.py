@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from nmc.backends.simulator.clock import Clock, Rank, Server
+from nmc.backends.simulator.meters import NOBODY
 from nmc.ir.program import Program, ProgramCells
 
 if TYPE_CHECKING:
@@ -32,11 +33,15 @@ class Semaphore:
     """A counter.  Where races are looked for, each increment also carries its `Stamp`: what is
     known to have happened before it."""
 
-    __slots__ = ("clock", "stamps", "value", "waiters")
+    __slots__ = ("clock", "meter", "raised", "raiser", "stamps", "value", "waiters")
 
-    def __init__(self, clock: Clock, value: int) -> None:
+    def __init__(self, clock: Clock, place: tuple[int, int], value: int) -> None:
         self.clock = clock
+        self.meter = clock.meter("semaphore", place, 0)
         self.value = value
+        self.raised = -1
+        self.raiser = NOBODY
+        """Who raised it last, in cycle `raised`; of several in that cycle, the first."""
         self.waiters: dict[int, Waiter] = {}
         """By sequencer."""
         self.stamps: deque[tuple[int, Stamp]] = deque()
@@ -44,6 +49,9 @@ class Semaphore:
     def add(self, n: int, stamp: Stamp | None, origin: Origin) -> None:
         """Rise in the present cycle, before any sequencer steps."""
         self.value += n
+        who = origin[:2]
+        self.raiser = min(who, self.raiser) if self.raised == self.clock.cycle else who
+        self.raised = self.clock.cycle
         if self.clock.observer is not None:
             self.clock.observer.raised(self, n, origin)
         if stamp is not None:
@@ -56,9 +64,12 @@ class Semaphore:
         if self.value:
             self.stamps.append((self.value, stamp))
 
-    def take(self, n: int, origin: Origin) -> list[Stamp]:
-        """Fall by n; the stamps of the increments that this used up, oldest first."""
+    def take(self, n: int, origin: Origin, waited: int) -> list[Stamp]:
+        """Fall by n, for which the instruction has waited some cycles; the stamps of the
+        increments that this used up, oldest first."""
         self.value -= n
+        self.meter.served += 1
+        self.meter.wait(origin, self.raiser, waited)
         if self.clock.observer is not None:
             self.clock.observer.taken(self, n, origin)
         taken: list[Stamp] = []
@@ -95,8 +106,8 @@ class Vector(Server[VecTask]):
 
     __slots__ = ()
 
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(clock, Rank.VECTOR)
+    def __init__(self, clock: Clock, core: int) -> None:
+        super().__init__(clock, Rank.VECTOR, "vector", (core,))
 
     def serve(self, item: VecTask, cycle: int) -> int:
         item.begin(cycle)

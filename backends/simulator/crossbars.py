@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from nmc.backends.simulator.clock import Clock, Rank, Server, Unit
+from nmc.backends.simulator.meters import NOBODY, History
 from nmc.backends.simulator.result import AdcUse
 from nmc.backends.simulator.timing import Burst, PlanTiming, ReadTiming
 
 if TYPE_CHECKING:
+    from nmc.backends.simulator.meters import Meter
     from nmc.backends.simulator.observer import Origin
 
 __all__ = ["Adc", "Crossbar", "Mvms", "ReadTask", "Task", "WriteBack", "WriteTask"]
@@ -28,6 +30,11 @@ class Owner(Protocol):
     """The sequencer that a task came from."""
 
     index: int
+
+    @property
+    def meters(self) -> Mapping[str, Meter]:
+        """Of its queues, by unit."""
+        ...
 
     def wake(self, cycle: int) -> None: ...
 
@@ -43,9 +50,12 @@ class Task(Protocol):
     """All of their latches are needed."""
     exclusive: bool
     """No read may be going on there."""
+    ready: int
+    """When it came into the queue."""
 
-    def start(self, mvms: Mvms, cycle: int) -> int:
-        """Take the latches; says in which cycle the next of the queue may have its turn."""
+    def start(self, mvms: Mvms, arrived: int, cycle: int) -> int:
+        """Take the latches; says in which cycle the next of the queue may have its turn.  This
+        one has had it since `arrived`."""
         ...
 
 
@@ -73,6 +83,9 @@ class Flow:
     """An mvm between its fill and its write-back."""
 
     task: ReadTask
+    arrived: int
+    """When it was the next to be filled."""
+    filling: int
     samples: int
     """(crossbar, phase) pairs whose conversions have not all been given an ADC."""
     done: int = 0
@@ -86,6 +99,7 @@ class Sample:
     flow: Flow
     stage: int
     bursts: int
+    history: History
     end: int = 0
 
 
@@ -117,14 +131,15 @@ class Adc(Server[Held]):
 
     __slots__ = ("use",)
 
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(clock, Rank.ADC)
+    def __init__(self, clock: Clock, place: tuple[int, int, int]) -> None:
+        super().__init__(clock, Rank.ADC, "adc", place)
         self.use = AdcUse()
 
     def serve(self, item: Held, cycle: int) -> int:
         cycles = item.burst.cycles
         self.use.conversions += item.burst.conversions.total()
         self.use.busy += cycles
+        self.meter.idled(cycle, item.sample.history)
         item.crossbar.converting(item.sample, cycle + cycles)
         return cycles
 
@@ -132,7 +147,20 @@ class Adc(Server[Held]):
 class Crossbar(Unit):
     """One crossbar: its latches, the read going on, and its sample-and-hold stages."""
 
-    __slots__ = ("adcs", "index", "latched", "mvms", "read_cycles", "reading", "stages", "taken")
+    __slots__ = (
+        "adcs",
+        "array",
+        "index",
+        "latched",
+        "latches",
+        "mvms",
+        "read_cycles",
+        "reader",
+        "reading",
+        "stages",
+        "stages_meter",
+        "taken",
+    )
 
     def __init__(
         self, mvms: Mvms, index: int, adcs: Sequence[Adc], holds: int, cycles: int
@@ -144,11 +172,17 @@ class Crossbar(Unit):
         self.read_cycles = cycles
         self.stages = [0] * holds
         """When each stage is free; NEVER while that is not known."""
+        self.reader = NOBODY
+        """Whose phase was read last."""
         self.reading = 0
         """When the read going on ends."""
         self.taken = False
         """The latches are being filled, hold bits that are needed, or cells are written."""
         self.latched: Latched | None = None
+        place = (mvms.core, index)
+        self.array = self.clock.meter("array", place)
+        self.stages_meter = self.clock.meter("stages", place, holds)
+        self.latches = self.clock.meter("latches", place)
 
     def latch(self, flow: Flow, read: ReadTiming, full: int) -> None:
         self.taken = True
@@ -162,16 +196,27 @@ class Crossbar(Unit):
         stage = min(range(len(self.stages)), key=self.stages.__getitem__)
         if self.stages[stage] > cycle:
             return
+        flow = latched.flow
+        able = max(latched.full, self.reading)
         self.reading = cycle + self.read_cycles
+        history = History(flow.arrived, flow.filling, latched.full, able, cycle, self.reading)
+        self._metered(flow.task.origin, history)
         observer = self.clock.observer
         if observer is not None:
-            observer.served(self, latched.flow.task.origin, cycle, self.read_cycles)
-        self._sample(latched.flow, latched.read, stage)
+            observer.served(self, flow.task.origin, cycle, self.read_cycles)
+        self._sample(latched, stage, history)
         latched.phase += 1
-        if latched.phase == latched.flow.task.timing.phases:
+        if latched.phase == flow.task.timing.phases:
+            self.latches.hold(flow.task.origin, flow.filling, cycle)
             self.release(cycle)
         else:
             self.wake(self.reading)
+
+    def _metered(self, origin: Origin, history: History) -> None:
+        self.array.idled(history.begin, history)
+        self.array.hold(origin, history.begin, history.ready)
+        self.stages_meter.wait(origin, self.reader, history.begin - history.able)
+        self.reader = origin[:2]
 
     def release(self, cycle: int) -> None:
         """Give the latches to whoever waits for them."""
@@ -179,9 +224,19 @@ class Crossbar(Unit):
         self.taken = False
         self.mvms.wake(cycle)
 
-    def _sample(self, flow: Flow, read: ReadTiming, stage: int) -> None:
+    def writing(self, origin: Origin, arrived: int, cycle: int, end: int) -> None:
+        """Cells are written from `cycle` to before `end`."""
+        self.taken = True
+        self.array.idled(cycle, History(arrived, cycle, cycle, cycle, cycle, cycle))
+        self.array.hold(origin, cycle, end)
+        self.latches.hold(origin, cycle, end)
+        if self.clock.observer is not None:
+            self.clock.observer.served(self, origin, cycle, end - cycle)
+
+    def _sample(self, latched: Latched, stage: int, history: History) -> None:
+        flow, read = latched.flow, latched.read
         flow.task.sampled(read)
-        sample = Sample(flow, stage, len(read.bursts), self.reading)
+        sample = Sample(flow, stage, len(read.bursts), history, self.reading)
         if not read.bursts:
             self._converted(sample)
             return
@@ -200,6 +255,7 @@ class Crossbar(Unit):
     def _converted(self, sample: Sample) -> None:
         """It is known when the last of the sample's bursts ends."""
         self.stages[sample.stage] = sample.end
+        self.stages_meter.hold(sample.flow.task.origin, sample.history.begin, sample.end)
         self.wake(sample.end)
         flow = sample.flow
         flow.samples -= 1
@@ -213,8 +269,11 @@ class Queue:
     """One sequencer's way to the crossbars of its core."""
 
     tasks: deque[Task]
+    fill: Meter
     arrived: int = 0
     """When the head became the head with the fill port free."""
+    started: int = 0
+    """When the task before the head has left."""
 
 
 class Mvms(Unit):
@@ -224,14 +283,18 @@ class Mvms(Unit):
     waits for any of them; ties go to the lower sequencer.
     """
 
-    __slots__ = ("backs", "crossbars", "depth", "queues", "shift_add")
+    __slots__ = ("backs", "core", "crossbars", "depth", "queues", "shift_add")
 
-    def __init__(self, clock: Clock, sequencers: int, depth: int, shift_add: int) -> None:
+    def __init__(
+        self, clock: Clock, core: int, sequencers: int, depth: int, shift_add: int
+    ) -> None:
         super().__init__(clock, Rank.FILL)
+        self.core = core
         self.depth = depth
         self.shift_add = shift_add
-        self.queues = [Queue(deque()) for _ in range(sequencers)]
-        self.backs = [WriteBack(clock) for _ in range(sequencers)]
+        places = [(core, index) for index in range(sequencers)]
+        self.queues = [Queue(deque(), clock.meter("fill", place)) for place in places]
+        self.backs = [WriteBack(clock, place) for place in places]
         self.crossbars: Mapping[int, Crossbar] = {}
 
     def full(self, sequencer: int) -> bool:
@@ -239,6 +302,7 @@ class Mvms(Unit):
 
     def push(self, task: Task, cycle: int) -> None:
         queue = self.queues[task.owner.index]
+        task.ready = cycle + 1
         queue.tasks.append(task)
         if len(queue.tasks) == 1:
             queue.arrived = max(queue.arrived, cycle + 1)
@@ -273,30 +337,42 @@ class Mvms(Unit):
 
     def _start(self, queue: Queue, cycle: int) -> None:
         task = queue.tasks.popleft()
-        queue.arrived = task.start(self, cycle)
+        arrived = queue.arrived
+        self._waited(task, arrived, cycle)
+        queue.arrived = task.start(self, arrived, cycle)
+        first = max(task.ready, queue.started)
+        queue.fill.wait(task.origin, queue.fill.holder, arrived - first)
+        queue.fill.hold(task.origin, cycle, queue.arrived)
+        queue.started = cycle
         self.wake(queue.arrived)
         task.owner.wake(cycle)
         self._queued(queue, task, cycle)
 
-    def fill(self, task: ReadTask, cycle: int) -> int:
+    def _waited(self, task: Task, arrived: int, cycle: int) -> None:
+        """A task that was the next from `arrived` on starts in this cycle."""
+        task.owner.meters["mvm"].hold(task.origin, task.ready, cycle)
+        if cycle > arrived:
+            latches = (self.crossbars[x].latches for x in task.crossbars)
+            last = max(latches, key=lambda meter: meter.until)
+            last.wait(task.origin, last.holder, cycle - arrived)
+
+    def fill(self, task: ReadTask, arrived: int, cycle: int) -> int:
         """Bring a plan's input bytes into the latches of its crossbars."""
         task.begin()
         full = cycle + task.timing.fill
         if self.clock.observer is not None:
             self.clock.observer.served(self, task.origin, cycle, task.timing.fill)
-        flow = Flow(task, len(task.timing.reads) * task.timing.phases)
+        flow = Flow(task, arrived, cycle, len(task.timing.reads) * task.timing.phases)
         for read in task.timing.reads:
             self.crossbars[read.crossbar].latch(flow, read, full)
         return full
 
-    def write(self, task: WriteTask, cycle: int) -> int:
+    def write(self, task: WriteTask, arrived: int, cycle: int) -> int:
         """Write cells; their data come by a way of their own, so that fills may follow at once."""
         task.begin()
         (crossbar,) = (self.crossbars[index] for index in task.crossbars)
-        crossbar.taken = True
         end = cycle + task.cycles
-        if self.clock.observer is not None:
-            self.clock.observer.served(crossbar, task.origin, cycle, task.cycles)
+        crossbar.writing(task.origin, arrived, cycle, end)
 
         def written() -> None:
             task.finish()
@@ -315,8 +391,8 @@ class WriteBack(Server[ReadTask]):
 
     __slots__ = ()
 
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(clock, Rank.WRITE_BACK)
+    def __init__(self, clock: Clock, place: tuple[int, int]) -> None:
+        super().__init__(clock, Rank.WRITE_BACK, "write-back", place)
 
     def serve(self, item: ReadTask, cycle: int) -> int:
         self.clock.at(cycle + item.timing.write_back, item.finish)

@@ -63,9 +63,8 @@ Function = Callable[[Operands], Array]
 def apply(op: str, operands: Operands) -> Array:
     """Values of the destination, [lanes, *shape]."""
     with np.errstate(all="ignore"):
-        values = FUNCTIONS[op](operands)
-    shaped = values.reshape(operands.lanes, *operands.shape)
-    return shaped if shaped.dtype == operands.dtype else shaped.astype(operands.dtype)
+        values = FUNCTIONS[op](operands).reshape(operands.lanes, *operands.shape)
+        return values if values.dtype == operands.dtype else values.astype(operands.dtype)
 
 
 def binary(kernel: Callable[[Array, Array], Array]) -> Function:

@@ -11,8 +11,9 @@ from nmc.backends.simulator.crossbars import Adc, Crossbar, Mvms
 from nmc.backends.simulator.host import Outputs, io_bytes
 from nmc.backends.simulator.memory import Access, Memory
 from nmc.backends.simulator.mesh import Link, MemoryPort, Port
+from nmc.backends.simulator.meters import unit_uses
 from nmc.backends.simulator.reads import plan_kernel
-from nmc.backends.simulator.result import AdcUse, Race
+from nmc.backends.simulator.result import AdcUse, Race, UnitUse
 from nmc.backends.simulator.sequencer import Sequencer
 from nmc.backends.simulator.shadow import Shadow, Watch
 from nmc.backends.simulator.timing import nearest_port, plan_timing, route
@@ -81,13 +82,17 @@ class Machine:
         )
         mvms = Mvms(
             self.clock,
+            core.core,
             len(core.sequencers),
             target.core.queue_depth,
             target.shift_add_cycles,
         )
         mvms.crossbars = self._crossbars(core, mvms)
-        semaphores = [Semaphore(self.clock, value) for value in core.semaphores]
-        vector, port = Vector(self.clock), Port(self.clock)
+        semaphores = [
+            Semaphore(self.clock, (core.core, number), value)
+            for number, value in enumerate(core.semaphores)
+        ]
+        vector, port = Vector(self.clock, core.core), Port(self.clock, "port", core.core)
         return Core(core.core, memory, mvms, plans, cells, semaphores, vector, port)
 
     def _crossbars(self, core: p.CoreProgram, mvms: Mvms) -> Mapping[int, Crossbar]:
@@ -104,7 +109,7 @@ class Machine:
     def _adc(self, core: int, cluster: int, index: int) -> Adc:
         place = (core, cluster, index)
         if place not in self.adcs:
-            self.adcs[place] = Adc(self.clock)
+            self.adcs[place] = Adc(self.clock, place)
         return self.adcs[place]
 
     def watch_races(self) -> None:
@@ -171,6 +176,25 @@ class Machine:
     @property
     def adc_use(self) -> dict[tuple[int, int, int], AdcUse]:
         return {place: self.adcs[place].use for place in sorted(self.adcs)}
+
+    @property
+    def output_cycles(self) -> tuple[int, ...]:
+        """Cycles until the outputs of each input were stored; without outputs, until the last
+        sequencer halted."""
+        if self.program.outputs:
+            return tuple(self.outputs.cycles)
+        return (max((s.use.halted + 1 for s in self.sequencers), default=0),) * self.inflight
+
+    @property
+    def span(self) -> int:
+        """Cycles until all was over."""
+        halted = (sequencer.use.halted + 1 for sequencer in self.sequencers)
+        free = (meter.until for meter in self.clock.meters)
+        return max((*self.output_cycles, *halted, *free), default=0)
+
+    @property
+    def units(self) -> tuple[UnitUse, ...]:
+        return unit_uses(self.clock.meters, self.span)
 
     @property
     def races(self) -> tuple[Race, ...]:

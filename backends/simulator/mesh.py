@@ -44,8 +44,8 @@ class Port(Server[Message]):
 
     __slots__ = ()
 
-    def __init__(self, clock: Clock) -> None:
-        super().__init__(clock, Rank.PORT)
+    def __init__(self, clock: Clock, kind: str, core: int) -> None:
+        super().__init__(clock, Rank.PORT, kind, (core,))
 
     def serve(self, item: Message, cycle: int) -> int:
         item.entered(cycle)
@@ -64,7 +64,7 @@ class Link(Server[Message]):
     __slots__ = ("ends", "hop")
 
     def __init__(self, clock: Clock, ends: tuple[int, int], hop_cycles: int) -> None:
-        super().__init__(clock, Rank.LINK)
+        super().__init__(clock, Rank.LINK, "link", ends)
         self.ends = ends
         self.hop = hop_cycles
 
@@ -94,10 +94,10 @@ class MemoryPort(Server[Transfer]):
     __slots__ = ("core", "latency", "out")
 
     def __init__(self, clock: Clock, core: int, latency_cycles: int) -> None:
-        super().__init__(clock, Rank.MEMORY)
+        super().__init__(clock, Rank.MEMORY, "memory", (core,))
         self.core = core
         self.latency = latency_cycles
-        self.out = Port(clock)
+        self.out = Port(clock, "memory-out", core)
 
     def serve(self, item: Transfer, cycle: int) -> int:
         item.begun()

@@ -132,7 +132,7 @@ def outbound(
     route = machine.route(core.index, to)
 
     def enter(now: int) -> None:
-        sender.dequeued(unit, origin, now)
+        sender.dequeued(unit, origin, cycle, now)
         if entered is not None:
             entered()
 

@@ -27,6 +27,10 @@ class Origin(NamedTuple):
 class Observer(Protocol):
     """Hears of everything as soon as it is decided, so times may lie in the future."""
 
+    def passed(self, cycle: int) -> None:
+        """All that was to happen before this cycle has happened."""
+        ...
+
     def served(self, unit: Unit, origin: Origin, cycle: int, cycles: int) -> None:
         """The instruction takes the unit up from `cycle` on, for so many cycles.
 

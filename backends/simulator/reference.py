@@ -34,9 +34,7 @@ def run_reference(
     if attach is not None:
         attach(machine)
     machine.run(max_cycles, progress)
-    cycles = tuple(machine.outputs.cycles)
-    if not program.outputs:
-        cycles = (max((s.use.halted + 1 for s in machine.sequencers), default=0),) * inflight
+    cycles = machine.output_cycles
     return Result(
         outputs=read_frames(machine.memory, program, samples, inflight),
         cycles=max(cycles),
@@ -44,4 +42,6 @@ def run_reference(
         sequencers=tuple(sequencer.use for sequencer in machine.sequencers),
         adcs=machine.adc_use,
         races=machine.races,
+        span=machine.span,
+        units=machine.units,
     )

@@ -8,7 +8,29 @@ from dataclasses import dataclass, field, fields
 
 from nmc.ir.graph import Array
 
-__all__ = ["AdcUse", "Events", "Race", "Result", "SequencerUse"]
+__all__ = ["KINDS", "AdcUse", "Events", "Race", "Result", "SequencerUse", "UnitUse", "Who"]
+
+Who = tuple[int, int]
+"""A sequencer: (core, index)."""
+
+KINDS = (
+    "adc",
+    "array",
+    "stages",
+    "latches",
+    "fill",
+    "write-back",
+    "vector",
+    "port",
+    "link",
+    "memory",
+    "memory-out",
+    "mvm-queue",
+    "noc-queue",
+    "dma-queue",
+    "semaphore",
+)
+"""Of units; `UnitUse` says what they are."""
 
 
 @dataclass(slots=True)
@@ -83,6 +105,61 @@ class AdcUse:
 
 
 @dataclass(frozen=True, slots=True)
+class UnitUse:
+    """How one unit that several want was used in a run of `Result.span` cycles.
+
+    `kind` and `place` name it; `places` is how many it serves at a time, so that `busy` and all
+    of `idle` sum to places * span.  `served` counts what it has served.
+
+    | kind | place | a served item has it |
+    | --- | --- | --- |
+    | `adc` | core, cluster, ADC | a burst, while it is converted |
+    | `array` | core, crossbar | a phase, while it is read; a tile, while cells are written |
+    | `stages` | core, crossbar | a phase, from its read's start to its last conversion's end |
+    | `latches` | core, crossbar | a plan, from its fill's start to its last read's start; a tile,
+    while cells are written |
+    | `fill` | core, sequencer | the first of its queue of mvms: a plan, while its bytes are
+    brought from SRAM; a tile, for one cycle |
+    | `write-back` | core, sequencer | a plan, while its accumulators are written |
+    | `vector` | core | a vec, until done |
+    | `port` | core | a message, for as many cycles as it has flits |
+    | `link` | from core, to core | the same |
+    | `memory` | core at whose router it is | an access, without its latency |
+    | `memory-out` | the same | a message back into the mesh |
+    | `mvm-queue` `noc-queue` `dma-queue` | core, sequencer | an instruction, from the cycle after
+    its issue until its unit takes it up |
+    | `semaphore` | core, number | a wait that is met; it has no places, and is never busy |
+
+    `waits`: (waiting sequencer, holder) to cycles in which something could have had the unit and
+    did not: for each item, those from when it was ready until the unit took it up.  An mvm is
+    ready for its fill as the first of its queue, for latches when the fill before is over.  Of
+    queues and semaphores, waits are the stalls of the sequencer that waits.  The holder is the
+    sequencer whose item the unit served last before; of stages, whose phase the
+    crossbar has read before; of latches, who last had those of the plan's crossbar that came free
+    last (the first of these, as the plan lists them); of a semaphore, who raised it last (of
+    those that did in one cycle the first, by core and index); of a queue, its own sequencer.
+
+    `idle`: cause to cycles.  An ADC is idle until the next sample is ready, an array until its
+    next read begins.  What was done in that time for that sample or read: it waited for latches
+    (`latches`), was brought there (`fill`), waited with full latches for a stage (`stages`), was
+    being read or waited for the crossbar's read before (`read`).  All else, and all that other
+    units have, is `nothing-to-do`.
+    """
+
+    kind: str
+    place: tuple[int, ...]
+    served: int
+    busy: int
+    idle: Mapping[str, int]
+    waits: Mapping[tuple[Who, Who], int]
+    places: int = 1
+
+    @property
+    def waited(self) -> int:
+        return sum(self.waits.values())
+
+
+@dataclass(frozen=True, slots=True)
 class Race:
     """Two accesses of the same bytes that no chain of semaphores orders, or a read of bytes that
     nothing has written (`first` is then empty).
@@ -116,6 +193,11 @@ class Result:
     `cycles`: until the last output of the batch is stored.  `output_cycles`: the same for each
     input in flight.  `interval_cycles`: their mean distance, None with one input.  Instructions,
     stalls and events are those of one lane, which `len(output_cycles)` inputs pass through.
+
+    `span` lasts until all is over: outputs stored, sequencers halted, units free again.  `units`
+    are the ADCs of all clusters that hold tiles, and of all other units those that served
+    anything, in order of kind and place; none where the engine was not asked to account for them,
+    or a program's sequencers can wait for each other in more than a million ways.
     """
 
     outputs: Mapping[str, Array]
@@ -124,6 +206,8 @@ class Result:
     sequencers: tuple[SequencerUse, ...]
     adcs: Mapping[tuple[int, int, int], AdcUse]
     races: tuple[Race, ...] = ()
+    span: int = 0
+    units: tuple[UnitUse, ...] = ()
 
     @property
     def latency_cycles(self) -> int:

@@ -45,6 +45,7 @@ class Sequencer(Unit):
         "halted",
         "index",
         "machine",
+        "meters",
         "operations",
         "pc",
         "queued",
@@ -69,6 +70,13 @@ class Sequencer(Unit):
         """The iteration of each enclosing loop, outermost first."""
         self.queued: Counter[str] = Counter()
         """Messages that wait for the core's port, by unit."""
+        self.meters = {
+            unit: machine.clock.meter(
+                f"{unit}-queue", (core.index, index), machine.target.core.queue_depth
+            )
+            for unit in ("mvm", "noc", "dma")
+        }
+        """Of its queues."""
         self._turns: list[Turns] = []
         self._handlers: dict[type[Any], Callable[[Any, int], bool]] = {
             p.Mvm: self._mvm,
@@ -174,7 +182,7 @@ class Sequencer(Unit):
             semaphore.waiters[self.index] = self
             return False
         semaphore.waiters.pop(self.index, None)
-        stamps = semaphore.take(wait.n, self.origin)
+        stamps = semaphore.take(wait.n, self.origin, cycle - self.due)
         if self.trail is not None:
             self.trail.acquire(stamps)
         self.stalled(cycle, f"wait sem {wait.sem}")
@@ -202,13 +210,19 @@ class Sequencer(Unit):
     def _send(self, unit: str, cycle: int, send: Callable[[], None]) -> bool:
         if self.queued[unit] >= self.machine.target.core.queue_depth:
             return False
-        self.stalled(cycle, f"queue-full {unit}")
+        self._placed(unit, cycle)
         self._queue(unit, 1, self.origin, cycle)
         send()
         return True
 
-    def dequeued(self, unit: str, origin: Origin, cycle: int) -> None:
-        """A message of this sequencer has entered the port."""
+    def _placed(self, unit: str, cycle: int) -> None:
+        """The instruction at pc has found a place in the queue to a unit."""
+        self.stalled(cycle, f"queue-full {unit}")
+        self.meters[unit].wait(self.origin, (self.core.index, self.index), cycle - self.due)
+
+    def dequeued(self, unit: str, origin: Origin, issued: int, cycle: int) -> None:
+        """A message that this sequencer has issued in an earlier cycle enters the port."""
+        self.meters[unit].hold(origin, issued + 1, cycle)
         self._queue(unit, -1, origin, cycle)
         self.wake(cycle)
 
@@ -226,7 +240,7 @@ class Sequencer(Unit):
     def _push(self, make: Callable[[], MvmTask | CellTask], cycle: int) -> bool:
         if self.core.mvms.full(self.index):
             return False
-        self.stalled(cycle, "queue-full mvm")
+        self._placed("mvm", cycle)
         self.core.mvms.push(make(), cycle)
         return True
 

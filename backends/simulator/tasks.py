@@ -70,6 +70,7 @@ class MvmTask:
         "origin",
         "owner",
         "plan",
+        "ready",
         "result",
         "semaphore",
         "src",
@@ -87,6 +88,7 @@ class MvmTask:
         self.timing = self.plan.timing
         self.crossbars = tuple(read.crossbar for read in self.timing.reads)
         self.exclusive = False
+        self.ready = 0
         self.dst, self.src = operation.dst, operation.src
         self.dst_start = self.dst.start(owner.counters)
         self.src_start = self.src.start(owner.counters)
@@ -94,8 +96,8 @@ class MvmTask:
         self.stamps = owner.fork("mvm", mvm.plan)
         self.result: Array = np.empty(0)
 
-    def start(self, mvms: Mvms, cycle: int) -> int:
-        return mvms.fill(self, cycle)
+    def start(self, mvms: Mvms, arrived: int, cycle: int) -> int:
+        return mvms.fill(self, arrived, cycle)
 
     def begin(self) -> None:
         self.owner.use.events.sram_bytes_read += self.src.nbytes
@@ -134,6 +136,7 @@ class CellTask:
         "exclusive",
         "origin",
         "owner",
+        "ready",
         "semaphore",
         "stamps",
         "tile",
@@ -150,12 +153,13 @@ class CellTask:
         self.tile = instruction.tile
         self.crossbars: tuple[int, ...] = (image.crossbar,)
         self.exclusive = True
+        self.ready = 0
         self.cycles, self.written = cell_cycles(image, machine.target)
         self.semaphore = owner.core.semaphores[instruction.sem]
         self.stamps = owner.fork("mvm", f"cells {instruction.tile}")
 
-    def start(self, mvms: Mvms, cycle: int) -> int:
-        return mvms.write(self, cycle)
+    def start(self, mvms: Mvms, arrived: int, cycle: int) -> int:
+        return mvms.write(self, arrived, cycle)
 
     def begin(self) -> None:
         """From here on nothing of what lay there can be read."""

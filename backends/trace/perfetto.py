@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from nmc.backends.trace.perfetto_schema import EXPLICIT, Sequence, Type, message
-from nmc.backends.trace.records import Label, Slice, Trace, Track
+from nmc.backends.trace.records import Count, Label, Slice, Trace, Track
 
 __all__ = ["write_perfetto"]
 
@@ -103,9 +103,15 @@ class Writer:
             elif what == 0:
                 yield self.event(cycle, slices[index].track, Type.SLICE_END)
             else:
-                packet = self.event(cycle, counts[index].track, Type.COUNTER)
-                packet.track_event.counter_value = counts[index].value
-                yield packet
+                yield self.counted(counts[index])
+
+    def counted(self, count: Count) -> Any:
+        packet = self.event(count.cycle, count.track, Type.COUNTER)
+        if isinstance(count.value, float):
+            packet.track_event.double_counter_value = count.value
+        else:
+            packet.track_event.counter_value = count.value
+        return packet
 
     def event(self, cycle: int, track: int, kind: int) -> Any:
         packet = self.packet(

@@ -53,6 +53,7 @@ MESSAGES: dict[str, tuple[Field, ...]] = {
         Field("name_iid", 10, "uint64"),
         Field("track_uuid", 11, "uint64"),
         Field("counter_value", 30, "int64"),
+        Field("double_counter_value", 44, "double"),
         Field("flow_ids", 47, "fixed64", repeated=True),
         Field("terminating_flow_ids", 48, "fixed64", repeated=True),
     ),

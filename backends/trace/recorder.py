@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from nmc.backends.container.contents import Contents
+from nmc.backends.energy.parts import COMPONENTS
 from nmc.backends.program_places import ProgramPlaces
 from nmc.backends.simulator.clock import Unit
 from nmc.backends.simulator.core import Semaphore, Vector
@@ -17,6 +18,7 @@ from nmc.backends.simulator.mesh import Link, MemoryPort, Port
 from nmc.backends.simulator.observer import Origin
 from nmc.backends.simulator.sequencer import Sequencer
 from nmc.backends.simulator.timing import nearest_port
+from nmc.backends.trace.energy import EnergyCurve
 from nmc.backends.trace.records import Count, Flow, Label, Slice, Trace, Track
 
 __all__ = ["MAX_EVENTS", "Recorder"]
@@ -26,6 +28,12 @@ MAX_EVENTS = 1_000_000
 
 MEMORY = "global memory"
 MESH = "mesh"
+CHIP = "chip"
+PICOJOULE = "pJ"
+ENERGY_SAMPLES = 500
+ENERGY_SHARE = 8
+"""At most so many values of each counter of energy; all of them take at most one in so many of
+the events that are kept."""
 KINDS: dict[type[Unit], str] = {
     Sequencer: "issue",
     Vector: "vector",
@@ -63,7 +71,8 @@ class Recorder:
     ) -> None:
         self.contents = contents
         self.first, self.end = window or (0, 1 << 62)
-        self.limit = limit
+        self.curve = energy_curve(contents, limit)
+        self.limit = limit - (self.curve.limit * len(self.curve.names) if self.curve else 0)
         self.left_out = 0
         self.complete_until: int | None = None
         self.offset = 0
@@ -98,8 +107,14 @@ class Recorder:
             for semaphore in core.semaphores
         }
         machine.clock.observer = self
+        if self.curve is not None:
+            self.curve.launch(machine, self.offset)
 
     # What the engine says
+
+    def passed(self, cycle: int) -> None:
+        if self.curve is not None:
+            self.curve.passed(cycle)
 
     def served(self, unit: Unit, origin: Origin, cycle: int, cycles: int) -> None:
         kind = KINDS[type(unit)]
@@ -227,6 +242,7 @@ class Recorder:
     # The result
 
     def trace(self) -> Trace:
+        counts = [*self._counts(), *self._energy()]
         tracks = sorted(self.tracks, key=track_order)
         number = {self.tracks[track]: new for new, track in enumerate(tracks)}
         slices = [s._replace(track=number[s.track]) for s in self.slices]
@@ -244,15 +260,40 @@ class Recorder:
             tuple(tracks),
             tuple(self.texts),
             tuple(slices[i] for i in order),
-            tuple(sorted(c._replace(track=number[c.track]) for c in self._counts())),
+            tuple(sorted(c._replace(track=number[c.track]) for c in counts)),
             tuple(dict.fromkeys(flows)),
             self.left_out,
             self.complete_until,
         )
 
+    def _energy(self) -> list[Count]:
+        """What the energy has grown to, in pJ with three digits; where it changes."""
+        if self.curve is None:
+            return []
+        self.curve.close()
+        kept = [(cycle, row) for cycle, row in self.curve.samples if cycle < self.end]
+        begun = [i for i, (cycle, _) in enumerate(kept) if cycle <= self.first]
+        kept = kept[begun[-1] :] if begun else kept
+        found: list[Count] = []
+        for column, name in enumerate(self.curve.names):
+            if kept and kept[-1][1][column]:
+                index = self.tracks.setdefault(energy_track(name), len(self.tracks))
+                values = [(max(at, self.first), round(float(row[column]), 3)) for at, row in kept]
+                steps = zip([(0, -1.0), *values], values, strict=False)
+                found += [Count(at, index, pj) for (_, before), (at, pj) in steps if pj != before]
+        return found
+
     def _counts(self) -> list[Count]:
         at_first = [Count(self.first, track, n) for track, n in self.before.items() if n]
         return summed([*at_first, *self.changes])
+
+
+def energy_curve(contents: Contents, limit: int) -> EnergyCurve | None:
+    """None where few events are kept: a curve of a handful of points says nothing."""
+    cores = sorted({core.core for program in contents.programs for core in program.cores})
+    columns = 1 + len(COMPONENTS) + len(cores)
+    samples = min(ENERGY_SAMPLES, limit // ENERGY_SHARE // columns // 2 * 2)
+    return EnergyCurve(contents.target, tuple(cores), samples) if samples >= 8 else None
 
 
 def known_units(machine: Machine) -> list[tuple[Unit, Track]]:
@@ -279,12 +320,19 @@ def label_of(places: ProgramPlaces, origin: Origin) -> Label:
     )
 
 
-PARTS = ("sequencers", "units", "crossbars", "ADCs", "links", "ports")
+def energy_track(name: str | int) -> Track:
+    """Of a core, by its number, or of the chip: all of it or a component."""
+    group, told = (CHIP, name) if isinstance(name, str) else (f"core {name}", "energy")
+    return Track(group, "energy", told, PICOJOULE)
+
+
+PARTS = ("sequencers", "units", "crossbars", "ADCs", "links", "ports", "energy")
+GROUPS = (MESH, MEMORY, CHIP)
 
 
 def track_order(track: Track) -> tuple[object, ...]:
-    """Cores by number, then the mesh, then memory; in each what issues before what works."""
-    group = (MESH, MEMORY).index(track.group) if track.group in (MESH, MEMORY) else -1
+    """Cores by number, then mesh, memory and chip; in each what issues before what works."""
+    group = GROUPS.index(track.group) if track.group in GROUPS else -1
     return (group, natural(track.group), PARTS.index(track.part), natural(track.name))
 
 
@@ -299,7 +347,7 @@ def summed(changes: list[Count]) -> list[Count]:
     result = []
     by_track = sorted(changes, key=lambda c: (c.track, c.cycle))
     for track, of_track in groupby(by_track, key=lambda c: c.track):
-        value = 0
+        value: int | float = 0
         for cycle, together in groupby(of_track, key=lambda c: c.cycle):
             before, value = value, value + sum(c.value for c in together)
             if value != before:

@@ -52,7 +52,7 @@ class Count(NamedTuple):
 
     cycle: int
     track: int
-    value: int
+    value: int | float
 
 
 class Flow(NamedTuple):

@@ -49,7 +49,12 @@ seed_option = click.option(
     type=click.IntRange(min=0),
     help="Of all that is random.",
 )
-mesh_option = click.option("--mesh", default="", metavar="WxH", help="Columns x rows of cores.")
+mesh_option = click.option(
+    "--mesh",
+    default="",
+    metavar="WxH|auto",
+    help="Columns x rows of cores; auto: the smallest mesh that holds the model.",
+)
 host_ops_option = click.option(
     "--host-ops",
     type=click.Choice(["allow", "deny"]),

@@ -64,8 +64,10 @@ def tour(session: Session, folder: Path, target: str, *, kept: bool) -> int:
         session, "run", "digits.nmc", "-i", f"{DATA}:x", "-n", str(BATCH), "--batch", str(BATCH)
     )
     run_step(session, compiled, folder, results)
-    heading(session, "verify", "digits.nmc", "--model", MODEL, "-i", f"{DATA}:x", "--labels",
-            f"{DATA}:y", "--all")  # fmt: skip
+    heading(
+        session, "verify", "digits.nmc", "--model", MODEL, "-i", f"{DATA}:x",
+        "--labels", f"{DATA}:y",
+    )  # fmt: skip
     code = verify_step(session, compiled, folder, results)
     if not kept:
         say(session, "\nTo keep the files and try the commands yourself: nmc demo --dir DIR")
@@ -127,6 +129,7 @@ def run_step(session: Session, compiled: Compiled, folder: Path, results: dict[s
 
     given = compiled.inputs(f"{folder / DATA}:x").first(BATCH)
     with Progress(session) as progress:
+        progress.simulates(None)
         run = compiled.run(given, inflight=BATCH, progress=progress.cycles)
     results["run"] = as_dict(run, BATCH, None)
     show(session, run_lines(compiled, run, BATCH, None))
@@ -147,5 +150,5 @@ def verify_step(session: Session, compiled: Compiled, folder: Path, results: dic
     if not (result.exact or compiled.target.exact):
         say(session, INEXACT)
     results["verify"] = verify_data(result)
-    show(session, verify_lines(result, ""))
+    show(session, verify_lines(result))
     return next((d.exit for d in result.diagnostics if d.exit), 0)

@@ -20,6 +20,9 @@ QUIET_SECONDS = 5.0
 """Off terminals a simulation is heard of this often."""
 
 
+COMPILING = "compiling the simulator's kernels, once for this installation; some ten seconds"
+
+
 class Progress:
     """A context around the work; an observer of pipelines and of simulations.
 
@@ -65,6 +68,18 @@ class Progress:
             self.status.update(escape(f"{text} ..."))
         elif self.shown and self.session.verbosity > 0:
             self.session.say(f"{text} ...")
+
+    def simulates(self, engine: str | None) -> None:
+        """A simulation is about to begin, by the default engine if None; compile what it needs,
+        and say so, if this is the first."""
+        from nmc.backends.simulator import compile_kernels, needs_compiling
+
+        if needs_compiling(engine):
+            if self.shown:
+                self.line(COMPILING)
+            self.announce("compiling")
+            compile_kernels()
+        self.announce("simulating")
 
     def line(self, text: str) -> None:
         """A line that stays, above the live one."""

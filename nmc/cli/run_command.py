@@ -35,9 +35,20 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1, max=1 << 16),
     help="Inputs in flight at once; with 2 or more, the interval between outputs.",
 )
-@click.option("--engine", default="reference", show_default=True, help="How it is simulated.")
+@click.option(
+    "--engine",
+    metavar="fast|reference",
+    help="How it is simulated; both give the same.  [default: fast; reference where watched]",
+)
 @click.option(
     "--max-cycles", type=click.IntRange(min=1), help="Give up after so many cycles.", metavar="N"
+)
+@click.option(
+    "--units",
+    default="20",
+    show_default=True,
+    metavar="N|all",
+    help="How many units and waits --json lists, most waited for first.",
 )
 @click.option("--races", is_flag=True, help="Look for unordered accesses to memory; slower.")
 @common
@@ -49,15 +60,16 @@ def command(
     output: str | None,
     samples: int | None,
     inflight: int,
-    engine: str,
+    engine: str | None,
     max_cycles: int | None,
+    units: str,
     races: bool,
     watch: Watch,
 ) -> int:
     """Run the program of OUT.nmc on inputs; print cycles, stalls and use, write the outputs.
 
     Timing does not depend on data: all samples are computed at once and take the cycles of one,
-    or of --batch many in flight.  --trace and the debugger's options watch the reference engine.
+    or of --batch many in flight.  --trace and the debugger watch the reference engine.
     """
     from nmc.api import load
     from nmc.backends.debugger import Stopped
@@ -65,7 +77,9 @@ def command(
     from nmc.backends.simulator import MAX_CYCLES
     from nmc.ir.diagnostics import CODES, NmcError
     from nmc.output import check_writable, files_in, keep_inputs
+    from nmc.report.units_text import units_data, units_limit
 
+    limit = units_limit(units)
     scripts = [watch.debug_script] if watch.debug_script else []
     keep_inputs([output, watch.trace], [file, *files_in(inputs), *scripts])
     if output:
@@ -77,13 +91,14 @@ def command(
             session.say(f"-n {samples}: the data have {given.samples} samples, all are used")
         given = given.first(samples)
     watcher = Watcher(watch, session, compiled.contents)
+    engine = watcher.engine(engine)
     try:
         with watcher.progress() as progress:
-            progress.announce("simulating")
+            progress.simulates(engine)
             run = compiled.run(
                 given,
                 inflight=inflight,
-                engine=watch.engine(engine),
+                engine=engine,
                 max_cycles=max_cycles or MAX_CYCLES,
                 detect_races=races,
                 progress=progress.cycles,
@@ -100,7 +115,7 @@ def command(
     found = races_found(compiled.contents, run.execution)
     session.diagnose(found)
     return session.result(
-        as_dict(run, inflight, output) | seen,
+        as_dict(run, inflight, output) | units_data(run.contention, limit) | seen,
         [*lines(compiled, run, inflight, output), *watcher.summary(seen)],
         exit=CODES["race"].exit if found else 0,
     )

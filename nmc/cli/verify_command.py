@@ -7,7 +7,7 @@ import rich_click as click
 from nmc.cli.progress import Progress
 from nmc.cli.session import Session, common
 
-DEFAULT_SAMPLES = 64
+MADE_UP_SAMPLES = 64
 MADE_UP = "No -i: compared on RANDOM inputs, which say little about real ones; give -i DATA."
 
 
@@ -32,8 +32,7 @@ MADE_UP = "No -i: compared on RANDOM inputs, which say little about real ones; g
     help="Fail below this top-1 agreement, 0..1.",
 )
 @click.option("--exact", is_flag=True, help="Fail unless equal to the quantised graph.")
-@click.option("-n", "samples", type=click.IntRange(min=1), help="Use the first N samples.")
-@click.option("--all", "everything", is_flag=True, help="Use all samples that the data have.")
+@click.option("-n", "samples", type=click.IntRange(min=1), help="Use the first N samples only.")
 @common
 def command(
     session: Session,
@@ -46,7 +45,6 @@ def command(
     min_top1: float | None,
     exact: bool,
     samples: int | None,
-    everything: bool,
 ) -> int:
     """Compare the simulated outputs of OUT.nmc with what they should be.
 
@@ -56,28 +54,24 @@ def command(
     from nmc.api import load
     from nmc.verifying import Demands
 
-    if everything and samples:
-        raise click.UsageError("--all and -n exclude each other")
     needs_model(model, per_layer=per_layer, min_snr=min_snr, min_top1=min_top1)
     compiled = load(file)
-    limit = samples or DEFAULT_SAMPLES
-    given = compiled.inputs(list(inputs or ("random",)), samples=limit)
+    given = compiled.inputs(list(inputs or ("random",)), samples=samples or MADE_UP_SAMPLES)
     if samples and samples > given.samples:
         session.say(f"-n {samples}: the data have {given.samples} samples, all are used")
     with Progress(session) as progress:
-        progress.announce("simulating")
+        progress.simulates(None)
         result = compiled.verify(
             model,
             given,
             labels=labels,
-            samples=None if everything else limit,
+            samples=samples,
             per_layer=per_layer,
             demands=Demands(exact, min_snr, min_top1),
             progress=progress.cycles,
         )
     session.diagnose(result.diagnostics)
-    cut = result.samples < result.available and not samples
-    return finish(session, result, "; more with -n N or --all" if cut else "", bool(inputs))
+    return finish(session, result, bool(inputs))
 
 
 def needs_model(model: str | None, **options: object) -> None:
@@ -87,7 +81,7 @@ def needs_model(model: str | None, **options: object) -> None:
         raise click.UsageError(f"--{given[0].replace('_', '-')} needs --model MODEL.onnx")
 
 
-def finish(session: Session, result: object, limited: str, given: bool) -> int:
+def finish(session: Session, result: object, given: bool) -> int:
     from nmc.ir.diagnostics import Exit
     from nmc.report.runs import verify_data, verify_lines
     from nmc.verifying import Verification
@@ -97,4 +91,4 @@ def finish(session: Session, result: object, limited: str, given: bool) -> int:
     if not given:
         session.say(MADE_UP)
     code = Exit.OK if result.passed else Exit.THRESHOLD
-    return session.result(verify_data(result), verify_lines(result, limited), exit=code)
+    return session.result(verify_data(result), verify_lines(result), exit=code)

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import rich_click as click
-from click import get_current_context as current_context
-from click.core import ParameterSource
 
 from nmc.cli.progress import Progress
 from nmc.cli.session import Session
@@ -42,12 +40,6 @@ class Watch:
     @property
     def debugging(self) -> bool:
         return bool(self.breaks or self.step or self.debug_script)
-
-    def engine(self, given: str) -> str:
-        """The reference engine, unless the user insists on another, which will be refused."""
-        source = current_context().get_parameter_source("engine")
-        asked = source is ParameterSource.COMMANDLINE
-        return "reference" if (self.trace or self.debugging) and not asked else given
 
 
 OPTIONS = (
@@ -149,6 +141,20 @@ class Watcher:
         if not self.session.json:
             self.session.out(line)
 
+    def engine(self, given: str | None) -> str | None:
+        """The one that runs: where somebody watches, that which can be watched.  `bad-option` if
+        another was asked for."""
+        from nmc.backends.simulator import ENGINES, WATCHED_ENGINE
+        from nmc.ir.diagnostics import NmcError, error
+
+        if self.attach is None:
+            return given
+        if given in ENGINES and given != WATCHED_ENGINE:
+            message = f"`--engine {given}` can't be traced or paused"
+            remedy = f"leave it out, or give --engine {WATCHED_ENGINE}: both engines give the same"
+            raise NmcError(error("bad-option", message, remedy=remedy))
+        return given or WATCHED_ENGINE
+
     def progress(self) -> Progress:
         """Silent while the debugger speaks."""
         progress = Progress(self.session)
@@ -162,7 +168,9 @@ class Watcher:
         from nmc.report.text import count
 
         events = count(found["trace"]["events"])
-        return [f"  trace in      {found['trace']['file']}, {events} events"]
+        return [
+            f"  trace in      {found['trace']['file']}, {events} events, by the reference engine"
+        ]
 
     def stopped(self, cycle: int) -> int:
         """The result of a run that the user has ended early."""

@@ -104,8 +104,9 @@ def matrix_lines(stage: Stage, found: StageReport) -> list[str]:
     strides = "x".join(map(str, stage.window.strides))
     block = stage.blocks[0]
     many = f"{len(stage.blocks)} blocks of " if len(stage.blocks) > 1 else ""
+    grid = "" if stage.grid == (1, 1) else f" of {stage.grid[0]} x {stage.grid[1]} pixels"
     return [
-        f"  matrix      {many}{plural(block.rows, 'row')} x {plural(block.outputs, 'output')}; "
+        f"  matrix      {many}{plural(block.rows, 'row')} x {plural(block.outputs, 'output')}{grid}; "
         f"window {window}, "
         f"strides {strides}",
         f"  laid by     {stage.way}, {stage.copies} cop{'y' if stage.copies == 1 else 'ies'}, "

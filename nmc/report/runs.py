@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nmc.report.energy_text import energy_lines
 from nmc.report.text import bar, count, line_width, percent, seconds, short, table, wrap
+from nmc.report.units_text import unit_lines
 
 if TYPE_CHECKING:
     from nmc.api import Compiled, Run
@@ -55,7 +56,8 @@ def run_lines(compiled: Compiled, run: Run, inflight: int, output: str | None) -
     most = percent(run.execution.busiest_adc_utilization)
     lines.append(f"  ADCs busy     busiest {most}, mean {percent(run.adc_utilization)}")
     lines.append(f"  wall time     {seconds(run.wall_s)}")
-    for section in (stall_lines(run.stalls), energy_lines(run.energy)):
+    sections = (stall_lines(run.stalls), unit_lines(run.contention), energy_lines(run.energy))
+    for section in sections:
         if section:
             lines += ["", *(f"  {line}".rstrip() for line in section)]
     lines.append("")
@@ -138,11 +140,11 @@ def decibel_text(value: float) -> str:
     return "equal" if value == math.inf else f"{value:.1f} dB"
 
 
-def verify_lines(result: Verification, limited: str) -> list[str]:
-    """The result in words; `limited` says why not all samples were used, if so."""
+def verify_lines(result: Verification) -> list[str]:
+    """The result in words."""
     of = f" of {result.available}" if result.available != result.samples else ""
     made = f" {result.data}" if result.data.startswith("random") else ""
-    lines = [f"samples           {result.samples}{made or of}{limited}"]
+    lines = [f"samples           {result.samples}{made or of}"]
     lines.append(f"exact             {str(result.exact).lower()}{exact_text(result)}")
     lines += [f"                  {text}" for text in why_inexact(result)]
     for compared in result.outputs:

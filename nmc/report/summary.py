@@ -47,6 +47,11 @@ def compile_data(
         "host_nodes": totals.host_nodes,
         "conversions": totals.conversions,
         "adc_bound_cycles": totals.adc_bound_cycles,
+        "predicted_interval_cycles": report.prediction.interval_cycles,
+        "predicted_latency_cycles": report.prediction.latency_cycles,
+        "predicted_energy_j": report.prediction.energy_j,
+        "bound_cycles": report.prediction.bound_cycles,
+        "busiest_unit": report.prediction.busiest,
         "program_bytes": totals.program_bytes,
         "file_bytes": path.stat().st_size,
         "compile_s": compile_s,
@@ -61,6 +66,8 @@ def compile_data(
                 "macs": stage.macs,
                 "conversions": stage.conversions,
                 "adc_cycles": stage.adc_cycles,
+                "cycles": stage.cycles,
+                "done_cycles": stage.done_cycles,
             }
             for stage in report.stages
         ],
@@ -98,6 +105,7 @@ def mapped_lines(report: ReportData) -> list[str]:
         f"  ADCs         {count(totals.conversions)} conversions an input, "
         f"{count(totals.adc_bound_cycles)} cycles at least",
     ]
+    lines += predicted_lines(report)
     if report.cores:
         full = max(report.cores, key=lambda core: core.sram_bytes_used)
         used, there = bytes_text(full.sram_bytes_used), bytes_text(full.sram_bytes_available)
@@ -109,6 +117,18 @@ def mapped_lines(report: ReportData) -> list[str]:
         )
     lines.append(f"  calibrated   {calibration_text(report)}")
     return [piece for line in lines for piece in wrap(line, line_width(), indent=15)]
+
+
+def predicted_lines(report: ReportData) -> list[str]:
+    """What an input is expected to take; nothing where the host does everything."""
+    expected = report.prediction
+    if not expected.busiest:
+        return []
+    return [
+        f"  predicted    {count(expected.interval_cycles)} cycles an input, "
+        f"{count(expected.latency_cycles)} for one alone, {expected.energy_j * 1e6:.3g} uJ; "
+        f"{expected.busiest} needs {count(expected.bound_cycles)}"
+    ]
 
 
 def host_text(report: ReportData) -> str:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from nmc.ir.graph import DTYPES, Array, Graph, Node, Value
-from nmc.ir.mapping import Buffer, Mapping, Ring, SequencerUse, Stage, Stream, StreamIo, Tile
+from nmc.ir.mapping import (
+    Buffer,
+    Mapping,
+    Operand,
+    Ring,
+    SequencerUse,
+    Stage,
+    Stream,
+    StreamIo,
+    Tile,
+)
 from nmc.ir.matrices import nodes_by_result
 from nmc.ir.program import CoreProgram, Image, Io, Program, ReadPlan, Sequencer, TileImage
+from nmc.ir.rows import Feed, feed_of
 from nmc.ir.target import Target
+from nmc.passes.emission.turns import SLOTS, Schedule
 from nmc.passes.emission.writer import Writer
 
 __all__ = ["ChipWriter", "CoreWriter"]
@@ -46,6 +58,21 @@ class CoreWriter:
         )
 
 
+RingKey = tuple[int, int, int]
+"""Stage, operand and core."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """What a ring has whose rows go on to others: `here` counts rows that its own stage may use,
+    `sent` puts that have left, and `clear` the firings, of which the first SLOTS ask for none,
+    whose rows have all been sent: padding may take their place."""
+
+    here: int
+    sent: int
+    clear: int
+
+
 @dataclass(slots=True)
 class ChipWriter:
     """One step's program, and look-ups into the mapping that many writers need."""
@@ -61,11 +88,13 @@ class ChipWriter:
     outputs: list[Io] = field(default_factory=list[Io])
     frame_bytes: int = 0
     uses: list[SequencerUse] = field(default_factory=list[SequencerUse])
-    tokens: dict[tuple[int, int, int], int] = field(default_factory=dict[tuple[int, int, int], int])
-    credits: dict[tuple[int, int, int], int] = field(
-        default_factory=dict[tuple[int, int, int], int]
-    )
-    rings: dict[tuple[int, int, int], Ring] = field(init=False)
+    rings: dict[RingKey, Ring] = field(init=False)
+    relays: dict[RingKey, Relay] = field(default_factory=dict[RingKey, Relay])
+    children: dict[RingKey, list[RingKey]] = field(init=False)
+    takers: dict[tuple[int, int], list[RingKey]] = field(init=False)
+    """Of each producer (stream, number), the keys of the rings into which its rows go."""
+    schedules: dict[int, Schedule] = field(default_factory=dict[int, Schedule])
+    feeds: dict[tuple[int, int], Feed] = field(default_factory=dict[tuple[int, int], Feed])
     buffers: dict[tuple[int, int, str], Buffer] = field(init=False)
     tiles_by_stage: dict[int, list[Tile]] = field(init=False)
     values: dict[str, Value] = field(init=False)
@@ -75,6 +104,16 @@ class ChipWriter:
         self.nodes = nodes_by_result(self.graph)
         self.values = {v.name: v for v in self.graph.values()}
         self.rings = {(r.stage, r.operand, r.core): r for r in self.mapping.rings}
+        self.takers = {}
+        keys = list(self.rings)
+        self.children = {}
+        for key, ring in sorted(self.rings.items()):
+            if ring.parent >= 0:
+                self.children.setdefault(keys[ring.parent], []).append(key)
+                continue
+            stream = self.mapping.stages[ring.stage].operands[ring.operand].stream
+            for source in ring.sources:
+                self.takers.setdefault((stream, source.producer), []).append(key)
         self.buffers = {(b.stage, b.core, b.role): b for b in self.mapping.buffers}
         self.tiles_by_stage = {}
         for tile in self.mapping.tiles:
@@ -92,22 +131,52 @@ class ChipWriter:
     def output(self, stage: Stage) -> Stream:
         return self.mapping.streams[stage.output]
 
-    def rings_of_stream(self, stream: int) -> list[Ring]:
-        """All rings into which a stream's rows go, in order of consumer, operand and core."""
-        uses = set(self.mapping.consumers(stream))
-        return sorted(
-            (r for r in self.mapping.rings if (r.stage, r.operand) in uses),
-            key=lambda r: (r.stage, r.operand, r.core),
-        )
+    def outlets(self, stage: Stage) -> list[Ring]:
+        """The rings into which a stage's rows go, in order of consumer, operand and core."""
+        number = stage.copy * stage.pieces + stage.piece
+        return [self.rings[key] for key in self.takers.get((stage.output, number), [])]
+
+    def operand(self, ring: Ring) -> Operand:
+        return self.mapping.stages[ring.stage].operands[ring.operand]
+
+    def feed(self, ring: Ring) -> Feed:
+        key = (ring.stage, ring.operand)
+        if key not in self.feeds:
+            stage = self.mapping.stages[ring.stage]
+            self.feeds[key] = feed_of(self.mapping, stage, self.operand(ring))
+        return self.feeds[key]
+
+    def schedule(self, index: int) -> Schedule:
+        """What a stage does firing by firing; of a variant of its own, see `Schedule.variants`."""
+        if index not in self.schedules:
+            stage = self.mapping.stages[index]
+            depths = [
+                self.rings[index, number, stage.home].depth for number in range(len(stage.operands))
+            ]
+            outlets = [self.feed(ring) for ring in self.outlets(stage)]
+            self.schedules[index] = Schedule(self.mapping, stage, depths, outlets)
+        return self.schedules[index]
 
     def assign_ring_semaphores(self) -> None:
-        """A token semaphore where rows arrive, a credit semaphore where they come from."""
-        for ring in self.mapping.rings:
+        """For each source of a ring: a token semaphore where its rows arrive, a credit semaphore
+        where they come from.  A ring whose rows go on to others has two more."""
+        for key, ring in self.rings.items():
             if self.mapping.stages[ring.stage].step != self.step:
                 continue
-            key = (ring.stage, ring.operand, ring.core)
-            self.tokens[key] = self.core(ring.core).semaphore()
-            self.credits[key] = self.core(ring.producer_core).semaphore(ring.depth)
+            schedule = self.schedule(ring.stage)
+            free = schedule.slots_at_launch(ring.operand, sole=ring.parent >= 0).tolist()
+            if key in self.children:
+                core = self.core(ring.core)
+                self.relays[key] = Relay(core.semaphore(), core.semaphore(), core.semaphore(SLOTS))
+            sources = tuple(
+                replace(
+                    source,
+                    token=self.core(ring.core).semaphore(),
+                    credit=self.core(source.core).semaphore(slots),
+                )
+                for source, slots in zip(ring.sources, free, strict=True)
+            )
+            self.rings[key] = replace(ring, sources=sources)
 
     def reserve_outputs(self) -> None:
         """Lay out the frame before anything refers to its size."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from nmc.ir.program import Vec
 from nmc.passes.emission.chip import ChipWriter
-from nmc.passes.emission.turns import Segment
+from nmc.passes.emission.turns import Progress, Segment
 from nmc.passes.emission.writer import INPUT, TURN, Writer
 
 __all__ = ["fill_rows", "initial_padding"]
@@ -26,12 +26,12 @@ def fill_rows(
     chip: ChipWriter, writer: Writer, index: int, number: int, core: int, segment: Segment
 ) -> None:
     """Write the padding rows that this segment's firings are the first to see."""
-    operand = chip.mapping.stages[index].operands[number]
-    if segment.first == 0 and operand.top:
-        _fill(chip, writer, index, number, core, 0, operand.top, 0)
-    count = segment.fills[number]
-    if count:
-        _fill(chip, writer, index, number, core, segment.fill_rows[number], count, count)
+    above = chip.schedule(index).feeds[number].top
+    if segment.first == 0 and above:
+        _fill(chip, writer, index, number, core, Progress(0, 0), above)
+    if segment.fills[number]:
+        rows = segment.fill_rows[number]
+        _fill(chip, writer, index, number, core, rows, segment.fills[number])
 
 
 def _fill(
@@ -40,21 +40,18 @@ def _fill(
     index: int,
     number: int,
     core: int,
-    first: int,
+    rows: Progress,
     count: int,
-    per_turn: int,
 ) -> None:
     operand = chip.mapping.stages[index].operands[number]
     ring = chip.rings[index, number, core]
-    stream = chip.stream(operand.stream)
-    padded = operand.padded(stream.rows)
     row = ring.row_bytes
     dst = writer.desc(
         "u8",
         ring.address,
         ((count * row, 1),),
-        terms={INPUT: padded * row, TURN: per_turn * row},
-        offset=first * row,
+        terms={INPUT: chip.schedule(index).feeds[number].ring_rows * row, TURN: rows.step * row},
+        offset=rows.first * row,
         ring=ring.depth * row,
     )
     writer.emit(Vec("fill", dst, imm=(float(operand.fill),)))

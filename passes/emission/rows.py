@@ -12,9 +12,10 @@ from nmc.ir.diagnostics import NmcError, error
 from nmc.ir.graph import Array, Node, Value
 from nmc.ir.mapping import Role, Stage
 from nmc.ir.program import Desc, Vec
+from nmc.ir.rows import rows_per_firing
 from nmc.ir.stage_memory import RECORD_BYTES, Table, constant_table
 from nmc.passes.emission.chip import ChipWriter
-from nmc.passes.emission.turns import Segment
+from nmc.passes.emission.turns import SLOTS, Segment
 from nmc.passes.emission.writer import CHUNK, INPUT, TURN, Writer
 
 __all__ = ["Chain", "Row", "element_bytes", "out_row", "ring_row"]
@@ -41,6 +42,10 @@ class Row:
     terms: Mapping[str, int] = field(default_factory=dict[str, int])
     offset: int = 0
     ring: int = 0
+
+    def moved(self, offset_bytes: int) -> Row:
+        """The row so many bytes further on."""
+        return replace(self, offset=self.offset + offset_bytes)
 
     def chunk(self, pixels: int) -> Row:
         """`pixels` of the row's pixels at a time, run after run in the loop CHUNK."""
@@ -80,45 +85,41 @@ def dense(dtype: str, base: int, cols: int, chans: int) -> Row:
     return Row(dtype, base, cols, chans, chans * size, size)
 
 
-def ring_row(
-    chip: ChipWriter, index: int, number: int, core: int, segment: Segment, turn_rows: int = 1
-) -> Row:
-    """The ring row, without padding, that a stage's operand shows at a firing of a segment.
-
-    `turn_rows` is how many rows the ring moves on per firing.
-    """
+def ring_row(chip: ChipWriter, index: int, number: int, core: int, segment: Segment) -> Row:
+    """The first ring row that a stage's operand shows at a firing of a segment, without padding
+    beside it."""
     stage = chip.mapping.stages[index]
     operand = stage.operands[number]
     stream = chip.stream(operand.stream)
     ring = chip.rings[index, number, core]
+    feed = chip.schedule(index).feeds[number]
     size = stream.element_bytes
-    padded = operand.padded(stream.rows)
-    per_turn = 0 if operand.role is Role.BROADCAST else turn_rows
-    first = operand.top if not per_turn else segment.first * per_turn
+    _, chans = chip.mapping.seen_chans(operand)
     return Row(
         stream.dtype,
         ring.address,
         stream.cols,
-        stream.chans,
-        0 if operand.role is Role.BROADCAST else stream.chans * size,
+        chans,
+        0 if operand.role is Role.BROADCAST else chans * size,
         size,
-        {INPUT: padded * ring.row_bytes, TURN: per_turn * ring.row_bytes},
-        first * ring.row_bytes + operand.left * stream.chans * size,
+        {
+            INPUT: feed.ring_rows * ring.row_bytes,
+            TURN: segment.step * feed.advance * ring.row_bytes,
+        },
+        segment.first * feed.advance * ring.row_bytes + operand.left * chans * size,
         ring.depth * ring.row_bytes,
     )
 
 
-def out_row(chip: ChipWriter, index: int, segment: Segment, emitting: int) -> Row:
-    """The slot into which a stage writes what a firing emits; two slots take turns.
-
-    `emitting` is how many firings of one input emit.
-    """
+def out_row(chip: ChipWriter, index: int, segment: Segment) -> Row:
+    """The slot into which a stage writes what a firing emits; the slots take turns."""
     stage = chip.mapping.stages[index]
-    stream = chip.output(stage)
-    slot = max(segment.emits, 1) * stream.row_bytes
-    row = dense(stream.dtype, chip.address(index, stage.home, "out"), stream.cols, stream.chans)
-    terms = {INPUT: emitting * slot, TURN: slot}
-    return replace(row, terms=terms, offset=segment.emitted * slot, ring=2 * slot)
+    stream, schedule = chip.output(stage), chip.schedule(index)
+    _, chans = chip.mapping.made_chans(stage)
+    row = dense(stream.dtype, chip.address(index, stage.home, "out"), stream.cols, chans)
+    slot = int(schedule.emits.max()) * stream.cols * row.pixel_bytes
+    terms = {INPUT: len(schedule.emitting) * slot, TURN: segment.emitted.step * slot}
+    return replace(row, terms=terms, offset=segment.emitted.first * slot, ring=SLOTS * slot)
 
 
 _BINARY: dict[type[ops.Op], str] = {
@@ -155,21 +156,33 @@ _WITH_IMMEDIATES: dict[type[ops.Op], Callable[[ops.Op], tuple[str, tuple[float, 
 
 
 class Chain:
-    """Writes the rowwise nodes of a stage for one segment, from where values are to the output."""
+    """Writes the rowwise nodes of a stage for one segment, from where values are to the output.
+
+    `out` is the slot of what a firing emits, of which this is row `number`.
+    """
 
     def __init__(
-        self, chip: ChipWriter, index: int, writer: Writer, segment: Segment, out: Row
+        self,
+        chip: ChipWriter,
+        index: int,
+        writer: Writer,
+        segment: Segment,
+        out: Row,
+        number: int = 0,
     ) -> None:
         self.chip = chip
         self.index = index
         self.stage: Stage = chip.mapping.stages[index]
         self.writer = writer
         self.segment = segment
-        self.out = out.chunk(self.stage.pixels)
+        self.number = number
+        self.out = out.moved(number * out.cols * out.pixel_bytes).chunk(self.stage.pixels)
         self.rows: dict[str, Row] = {}
-        for number, operand in enumerate(self.stage.operands):
+        for place, operand in enumerate(self.stage.operands):
             if operand.role is not Role.MAIN:
-                row = ring_row(chip, index, number, self.stage.home, segment)
+                row = ring_row(chip, index, place, self.stage.home, segment)
+                if operand.role is Role.ROW:
+                    row = row.moved(number * chip.rings[index, place, self.stage.home].row_bytes)
                 self.rows[operand.value] = row.chunk(self.stage.pixels)
 
     def result_row(self, name: str) -> Row:
@@ -263,10 +276,21 @@ class Chain:
             self.out.chans,
             chans * size if varies_cols else 0,
             size if varies_chans else 0,
-            {TURN: row_bytes} if varies_rows else {},
-            self.segment.first * row_bytes if varies_rows else 0,
+            {TURN: self._row_step * row_bytes} if varies_rows else {},
+            self._first_row * row_bytes if varies_rows else 0,
         )
         return row.chunk(self.stage.pixels)
+
+    @property
+    def _first_row(self) -> int:
+        """The output row that the segment's first turn makes."""
+        turn = self.stage.copy + self.segment.first * self.stage.copies
+        return turn * rows_per_firing(self.stage) + self.number
+
+    @property
+    def _row_step(self) -> int:
+        """How much further on that is in the segment's next turn."""
+        return self.segment.step * self.stage.copies * rows_per_firing(self.stage)
 
     def table(self, node: Node, number: int, data: Array) -> int:
         """Address of a constant table, whose bytes lie there from launch on."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from nmc.ir.mapping import Ring, Stage
 from nmc.ir.program import Io, Load, Put, Space, Store
+from nmc.ir.rows import met_chans, rows_per_firing
 from nmc.passes.emission.chip import ChipWriter
 from nmc.passes.emission.rows import Row
-from nmc.passes.emission.turns import Segment
+from nmc.passes.emission.turns import Progress, Segment, patterns, puts_at
 from nmc.passes.emission.writer import INPUT, ROW, TURN, Writer
 
 __all__ = ["Sender", "write_feeder"]
@@ -16,105 +20,137 @@ __all__ = ["Sender", "write_feeder"]
 
 @dataclass(slots=True)
 class Sender:
-    """The way out of one stage.
+    """The way out of one copy of a stage.
 
-    `put_free` and `stored` count, on the home core, rows whose puts and stores have ended.  Puts
-    leave one after the other, and so do stores, but one kind may overtake the other.
+    `put_free` and `stored` count, on the home core, puts and stores that have ended.  Puts leave
+    one after the other, and so do stores, but one kind may overtake the other.
     """
 
     chip: ChipWriter
-    stage: Stage
+    index: int
+    stage: Stage = field(init=False)
     rings: list[Ring] = field(init=False)
     sinks: list[Io] = field(init=False)
     put_free: int = field(init=False)
     stored: int = field(init=False)
 
     def __post_init__(self) -> None:
-        stream = self.chip.output(self.stage)
-        self.rings = self.chip.rings_of_stream(self.stage.output)
-        self.sinks = [self.chip.sinks[io.value] for io in stream.sinks]
+        self.stage = self.chip.mapping.stages[self.index]
+        self.rings = self.chip.outlets(self.stage)
+        self.sinks = [self.chip.sinks[io.value] for io in self.chip.output(self.stage).sinks]
 
-    def reserve(self, slots: int) -> None:
-        """Make the semaphore that counts rows that may be written again, `slots` at first."""
+    def reserve(self) -> None:
+        """Make the semaphores that say which slots may be written again; at first, all."""
+        schedule = self.chip.schedule(self.index)
+        rows = schedule.emits[schedule.emitting]
+        self._reserve(
+            schedule.at_launch(schedule.put_counts), schedule.at_launch(rows) * len(self.sinks)
+        )
+
+    def reserve_all(self) -> None:
+        """The same for a buffer that holds all rows of an input."""
+        schedule = self.chip.schedule(self.index)
+        self._reserve(int(schedule.put_counts.sum()), int(schedule.emits.sum()) * len(self.sinks))
+
+    def _reserve(self, puts: int, stores: int) -> None:
         core = self.chip.core(self.stage.home)
-        self.put_free = core.semaphore(slots * len(self.rings)) if self.rings else -1
-        self.stored = core.semaphore(slots * len(self.sinks)) if self.sinks else -1
+        self.put_free = core.semaphore(puts) if self.rings else -1
+        self.stored = core.semaphore(stores) if self.sinks else -1
 
-    def take(self, writer: Writer, rows: int) -> None:
-        """Wait until `rows` more rows may be written again."""
-        writer.wait(self.put_free, rows * len(self.rings))
-        writer.wait(self.stored, rows * len(self.sinks))
+    def take(self, writer: Writer, segment: Segment) -> None:
+        """Wait until the slot of what a firing emits may be written again."""
+        if segment.emits:
+            writer.wait(self.put_free, segment.takes)
+            writer.wait(self.stored, segment.stored * len(self.sinks))
 
-    def padding_above(self, writer: Writer) -> None:
-        """Before an input's first row: the slots that the rings keep for padding above it."""
-        for ring in self.rings:
-            operand = self.chip.mapping.stages[ring.stage].operands[ring.operand]
-            writer.wait(self.credit(ring), operand.top)
-
-    def padding_below(self, writer: Writer) -> None:
-        for ring in self.rings:
-            operand = self.chip.mapping.stages[ring.stage].operands[ring.operand]
-            writer.wait(self.credit(ring), operand.bottom)
-
-    def credit(self, ring: Ring) -> int:
-        return self.chip.credits[ring.stage, ring.operand, ring.core]
+    def take_all(self, writer: Writer) -> None:
+        schedule = self.chip.schedule(self.index)
+        writer.wait(self.put_free, int(schedule.put_counts.sum()))
+        writer.wait(self.stored, int(schedule.emits.sum()) * len(self.sinks))
 
     def send(
         self,
         writer: Writer,
         source: Row,
-        first: int,
-        per_turn: int,
-        at: int = 0,
-        *,
-        per_row: int = 0,
+        row: Progress,
+        puts: Sequence[tuple[int, Progress]],
+        loop: str = TURN,
     ) -> None:
-        """One row, number first + turn * per_turn (+ row * per_row), to everyone.
+        """One row to everyone: number `row` of the stream, which is `source` from its offset on.
 
-        `at` is where the row begins within `source`'s slot; with `per_row`, an inner loop ROW
-        walks over the rows of the slot.
+        `puts` says which rings take it and which of their rows it becomes; `loop` is the loop in
+        which all that moves.
         """
+        for outlet, place in puts:
+            self._put(writer, source, self.rings[outlet], place, loop)
         stream = self.chip.output(self.stage)
-        size = stream.row_bytes
-        dims = ((size // stream.element_bytes, stream.element_bytes),)
-        src = source.at(writer, dims, offset=at, terms={ROW: per_row * size})
-        for ring in self.rings:
-            key = (ring.stage, ring.operand, ring.core)
-            operand = self.chip.mapping.stages[ring.stage].operands[ring.operand]
-            padded = operand.padded(stream.rows)
-            row = ring.row_bytes
-            dst = writer.desc(
-                stream.dtype,
-                ring.address,
-                dims,
-                terms={INPUT: padded * row, TURN: per_turn * row, ROW: per_row * row},
-                offset=(operand.top + first) * row
-                + operand.left * stream.chans * stream.element_bytes,
-                ring=ring.depth * row,
-            )
-            writer.wait(self.credit(ring), 1)
-            writer.emit(Put(ring.core, dst, src, self.chip.tokens[key], self.put_free))
+        pixel = stream.chans * stream.element_bytes
+        dims = ((stream.cols, pixel), (source.chans, stream.element_bytes))
         for io in self.sinks:
             dst = writer.desc(
                 stream.dtype,
                 io.address,
                 dims,
-                terms={
-                    INPUT: self.chip.frame_bytes,
-                    TURN: per_turn * size,
-                    ROW: per_row * size,
-                },
-                offset=first * size,
+                terms={INPUT: self.chip.frame_bytes, loop: row.step * stream.row_bytes},
+                offset=row.first * stream.row_bytes + self.stage.chan0 * stream.element_bytes,
                 space=Space.GLOBAL,
             )
-            writer.emit(Store(dst, src, self.stored))
+            writer.emit(Store(dst, source.desc(writer), self.stored))
+
+    def _put(self, writer: Writer, source: Row, ring: Ring, place: Progress, loop: str) -> None:
+        """The channels of a row that a ring takes, into their place."""
+        mapping, operand = self.chip.mapping, self.chip.operand(ring)
+        stream = self.chip.output(self.stage)
+        made0, _ = mapping.made_chans(self.stage)
+        seen0, seen = mapping.seen_chans(operand)
+        first, count = met_chans(mapping, self.stage, operand)
+        size = stream.element_bytes
+        src = source.at(
+            writer,
+            ((stream.cols, source.pixel_bytes), (count, size)),
+            offset=(first - made0) * size,
+        )
+        dst = writer.desc(
+            stream.dtype,
+            ring.address,
+            ((stream.cols, seen * size), (count, size)),
+            terms={
+                INPUT: self.chip.feed(ring).ring_rows * ring.row_bytes,
+                loop: place.step * ring.row_bytes,
+            },
+            offset=place.first * ring.row_bytes + (operand.left * seen + first - seen0) * size,
+            ring=ring.depth * ring.row_bytes,
+        )
+        number = self.stage.copy * self.stage.pieces + self.stage.piece
+        mine = next(s for s in ring.sources if s.producer == number)
+        writer.wait(mine.credit, 1)
+        writer.emit(Put(ring.core, dst, src, mine.token, self.put_free))
 
     def send_firing(self, writer: Writer, source: Row, segment: Segment) -> None:
         """All rows that a firing of the segment emits."""
-        size = self.chip.output(self.stage).row_bytes
-        for row in range(segment.emits):
-            first = segment.emitted * segment.emits + row
-            self.send(writer, source, first, segment.emits, row * size)
+        size = source.cols * source.pixel_bytes
+        emits = self.chip.schedule(self.index).emits
+        together = max(rows_per_firing(self.stage), int(emits.max()))
+        turn = segment.emitted
+        for number in range(segment.emits):
+            first = (self.stage.copy + turn.first * self.stage.copies) * together + number
+            row = Progress(first, turn.step * self.stage.copies * together)
+            here = replace(source, offset=source.offset + number * size)
+            self.send(writer, here, row, segment.puts[number])
+
+    def send_collected(self, writer: Writer, base: Row) -> None:
+        """All rows of an input out of a buffer that holds them."""
+        rows = self.chip.output(self.stage).rows
+        size = base.cols * base.pixel_bytes
+        puts = self.chip.schedule(self.index).puts[-1].T
+        for run in patterns(np.zeros((rows, 1), np.int64), puts):
+            with writer.loop(ROW, run.count):
+                for first in range(run.first, run.first + run.length):
+                    row = Progress(first, run.length)
+                    here = replace(
+                        base, offset=first * size, terms={**base.terms, ROW: run.length * size}
+                    )
+                    self.send(writer, here, row, puts_at(puts[first], puts[first] + run.steps), ROW)
 
 
 def write_feeder(chip: ChipWriter, ring: Ring, io: Io) -> None:
@@ -122,30 +158,35 @@ def write_feeder(chip: ChipWriter, ring: Ring, io: Io) -> None:
     stage = chip.mapping.stages[ring.stage]
     operand = stage.operands[ring.operand]
     stream = chip.stream(operand.stream)
-    key = (ring.stage, ring.operand, ring.core)
+    feed, (source,) = chip.feed(ring), ring.sources
     writer = Writer(ring.core, f"{stage.name}.feed{ring.operand}")
-    size, row = stream.row_bytes, ring.row_bytes
-    dims = ((size // stream.element_bytes, stream.element_bytes),)
-    padded = operand.padded(stream.rows)
+    size, row_bytes = stream.element_bytes, ring.row_bytes
+    first, chans = chip.mapping.seen_chans(operand)
+    here = ((stream.cols, chans * size), (chans, size))
+    there = ((stream.cols, stream.chans * size), (chans, size))
     with writer.loop(INPUT, 0):
-        writer.wait(chip.credits[key], operand.top)
-        with writer.loop(TURN, stream.rows):
-            writer.wait(chip.credits[key], 1)
-            dst = writer.desc(
-                stream.dtype,
-                ring.address,
-                dims,
-                terms={INPUT: padded * row, TURN: row},
-                offset=operand.top * row + operand.left * stream.chans * stream.element_bytes,
-                ring=ring.depth * row,
-            )
-            src = writer.desc(
-                stream.dtype,
-                io.address,
-                dims,
-                terms={INPUT: chip.frame_bytes, TURN: size},
-                space=Space.GLOBAL,
-            )
-            writer.emit(Load(dst, src, chip.tokens[key]))
-        writer.wait(chip.credits[key], operand.bottom)
+        for run in patterns(np.zeros((len(feed.rows), 1), np.int64), feed.rows[:, None]):
+            with writer.loop(TURN, run.count):
+                for number in range(run.first, run.first + run.length):
+                    writer.wait(source.credit, 1)
+                    dst = writer.desc(
+                        stream.dtype,
+                        ring.address,
+                        here,
+                        terms={INPUT: feed.ring_rows * row_bytes, TURN: run.length * row_bytes},
+                        offset=(feed.top + number) * row_bytes + operand.left * chans * size,
+                        ring=ring.depth * row_bytes,
+                    )
+                    src = writer.desc(
+                        stream.dtype,
+                        io.address,
+                        there,
+                        terms={
+                            INPUT: chip.frame_bytes,
+                            TURN: int(run.steps[0]) * stream.row_bytes,
+                        },
+                        offset=int(feed.rows[number]) * stream.row_bytes + first * size,
+                        space=Space.GLOBAL,
+                    )
+                    writer.emit(Load(dst, src, source.token))
     chip.add_sequencer(writer, ring.stage, f"feed{ring.operand}")

@@ -13,18 +13,17 @@ from nmc.ir.graph import Array
 from nmc.ir.layout import Digit, offsets
 from nmc.ir.mapping import Kind, Stage
 from nmc.ir.program import Vec
-from nmc.ir.rows import emissions
+from nmc.ir.rows import turn_numbers
 from nmc.ir.windows import window_divisors
 from nmc.passes.emission.chip import ChipWriter
 from nmc.passes.emission.padding import fill_rows, initial_padding
 from nmc.passes.emission.rows import Chain, Row, dense, element_bytes, out_row, ring_row
 from nmc.passes.emission.sending import Sender
-from nmc.passes.emission.turns import Segment, segments
-from nmc.passes.emission.writer import CHUNK, COL, INPUT, ROW, TURN, Writer
+from nmc.passes.emission.turns import Segment
+from nmc.passes.emission.waiting import await_rows, give_back
+from nmc.passes.emission.writer import CHUNK, COL, INPUT, TURN, Writer
 
 __all__ = ["write_vector_stage"]
-
-SLOTS = 2
 
 
 def write_vector_stage(chip: ChipWriter, index: int) -> None:
@@ -59,16 +58,16 @@ class _VectorStage:
         self.stage: Stage = chip.mapping.stages[index]
         self.home = self.stage.home
         self.collects = self.stage.kind is Kind.RELAYOUT
-        self.sender = Sender(chip, self.stage)
+        self.sender = Sender(chip, index)
         self.writer = Writer(self.home, f"{self.stage.name}.rows")
-        self.emitting = int((emissions(chip.mapping, self.stage) > 0).sum())
         self.divisors = self._divisors()
-        self.parts = segments(chip.mapping, self.stage, self._variants())
+        self.schedule = replace(chip.schedule(index), variants=self._variants())
 
     # What firings have in common
 
     def _divisors(self) -> Array | None:
-        """How many elements each output place of an average divides by: i64[rows, cols]."""
+        """How many elements each place that a copy makes of an average divides by: i64[firings,
+        cols]."""
         op = self._anchor_op()
         if not isinstance(op, ops.QAvgPool):
             return None
@@ -83,7 +82,8 @@ class _VectorStage:
             op.count_include_pad,
         )
         stream = self.chip.output(self.stage)
-        return np.asarray(counts, np.int64).reshape(stream.rows, stream.cols)
+        turns = turn_numbers(self.chip.mapping, self.stage)
+        return np.asarray(counts, np.int64).reshape(stream.rows, stream.cols)[turns]
 
     def _variants(self) -> list[Hashable] | None:
         if self.divisors is not None:
@@ -101,45 +101,43 @@ class _VectorStage:
     # The sequencer
 
     def write(self) -> None:
-        rows = self.chip.output(self.stage).rows
-        self.sender.reserve(rows if self.collects else SLOTS * self.slot_rows)
+        if self.collects:
+            self.sender.reserve_all()
+        else:
+            self.sender.reserve()
         with self.writer.loop(INPUT, 0):
-            self.sender.padding_above(self.writer)
             if self.collects:
-                self.sender.take(self.writer, rows)
-            for segment in self.parts:
-                with self.writer.loop(TURN, segment.count):
-                    self.firing(segment)
+                self.sender.take_all(self.writer)
+            for loop in self.schedule.loops():
+                with self.writer.loop(TURN, loop.count):
+                    for segment in loop.body:
+                        self.firing(segment)
             if self.collects:
                 self.send_collected()
-            self.sender.padding_below(self.writer)
         self.chip.add_sequencer(self.writer, self.index, "rows")
 
     def firing(self, segment: Segment) -> None:
         w = self.writer
         for number in range(len(self.stage.operands)):
-            w.wait(self.chip.tokens[self.index, number, self.home], segment.waits[number])
+            await_rows(self.chip, w, self.index, number, segment)
             fill_rows(self.chip, w, self.index, number, self.home, segment)
-        if segment.emits and not self.collects:
-            self.sender.take(w, segment.emits)
-        out = out_row(self.chip, self.index, segment, self.emitting)
+        if not self.collects:
+            self.sender.take(w, segment)
+        out = out_row(self.chip, self.index, segment)
         chain = Chain(self.chip, self.index, w, segment, out)
-        _WRITERS[self.stage.kind](self, segment, chain)
+        in_runs = self.stage.kind is Kind.CONCAT
+        if not in_runs:
+            _WRITERS[self.stage.kind](self, segment, chain)
         if segment.emits and not self.collects:
             with w.loop(CHUNK, self.chip.output(self.stage).cols // self.stage.pixels):
+                if in_runs:
+                    self.concat(segment, chain)
                 if self.stage.kind is not Kind.REORDER:
                     chain.run()
         for number in range(len(self.stage.operands)):
-            ring = self.chip.rings[self.index, number, self.home]
-            credit = self.chip.credits[self.index, number, self.home]
-            w.signal(ring.producer_core, credit, segment.releases[number])
+            give_back(self.chip, w, self.index, number, segment)
         if segment.emits and not self.collects:
             self.sender.send_firing(w, out, segment)
-
-    @property
-    def slot_rows(self) -> int:
-        """Rows in one slot of the output buffer."""
-        return max((s.emits for s in self.parts), default=1)
 
     def anchor_row(self, chain: Chain) -> Row:
         """Where the anchor's result goes, which later nodes then find."""
@@ -200,7 +198,7 @@ class _VectorStage:
     def window_row(self, segment: Segment) -> Row:
         """The first padded row, from its first padded pixel, of a firing's window."""
         operand = self.stage.operands[0]
-        row = ring_row(self.chip, self.index, 0, self.home, segment, self.stage.window.strides[0])
+        row = ring_row(self.chip, self.index, 0, self.home, segment)
         left = operand.left * row.chans * element_bytes(row.dtype)
         return replace(row, offset=row.offset - left)
 
@@ -253,7 +251,8 @@ class _VectorStage:
         dst = self.anchor_row(chain)
         w, at = self.writer, 0
         for number, operand in enumerate(self.stage.operands):
-            source = ring_row(self.chip, self.index, number, self.home, segment)
+            row = ring_row(self.chip, self.index, number, self.home, segment)
+            source = row.chunk(self.stage.pixels)
             width = self.chip.stream(operand.stream).chans
             dims = ((dst.cols, dst.pixel_bytes), (width, dst.channel_bytes))
             w.emit(Vec("copy", dst.at(w, dims, offset=at * dst.channel_bytes), source.desc(w)))
@@ -366,7 +365,7 @@ class _VectorStage:
                 stream.dtype,
                 base,
                 tuple((d.size, d.stride * size) for d in inner),
-                terms={TURN: run.step * size},
+                terms={TURN: segment.step * run.step * size},
                 offset=(start + int(offset)) * size,
             )
             here = source.at(w, ((length, size),), offset=number * length * size)
@@ -376,8 +375,7 @@ class _VectorStage:
         stream = self.chip.output(self.stage)
         base = self.chip.address(self.index, self.home, "out")
         frame = dense(stream.dtype, base, stream.cols, stream.chans)
-        with self.writer.loop(ROW, stream.rows):
-            self.sender.send(self.writer, frame, 0, 0, per_row=1)
+        self.sender.send_collected(self.writer, frame)
 
 
 def _runs(row: Array) -> list[tuple[int, int, int]]:

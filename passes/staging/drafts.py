@@ -186,7 +186,7 @@ class Builder:
                 rows=s.rows,
                 cols=s.cols,
                 chans=s.chans,
-                producer=-1 if s.producer is None else number[id(s.producer)],
+                producers=() if s.producer is None else (number[id(s.producer)],),
                 source=s.source,
                 sinks=tuple(s.sinks),
             )

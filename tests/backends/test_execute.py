@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from nmc.backends.execute import Execution, execute, validate_inputs
 from nmc.backends.host import OrtHost
-from nmc.backends.simulator import Result
+from nmc.backends.simulator import Result, simulate
+from nmc.backends.simulator.machine import sram_sizes
 from nmc.ir import ops
 from nmc.ir.diagnostics import NmcError
 from nmc.ir.graph import Array, Graph, TensorType
 from nmc.ir.interpreter import run_graph
 from nmc.ir.mapping import StepKind
+from nmc.ir.program import Program
+from nmc.ir.target import Target
 from nmc.ir.types import emit
 from tests.backends.models import compiled, inputs_for
 
@@ -103,6 +107,26 @@ def test_progress_is_told_of_cycles() -> None:
     told: list[int] = []
     run = execute(contents, inputs_for(contents, 1), progress=told.append)
     assert all(0 <= cycle <= run.cycles for cycle in told)
+
+
+def test_many_samples_are_run_in_parts_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    contents = compiled("chip")
+    inputs = inputs_for(contents, 40)
+    whole = execute(contents, inputs)
+    (program,) = contents.programs
+    lane = sum(sram_sizes(program, 1).values()) + program.frame_bytes
+    monkeypatch.setattr("nmc.backends.execute.LANE_BYTES", 2 * lane * 7)
+    lanes: list[int] = []
+
+    def counted(program: Program, target: Target, inputs: Any, **options: Any) -> Result:
+        lanes.append(len(next(iter(inputs.values()))))
+        return simulate(program, target, inputs, **options)
+
+    monkeypatch.setattr("nmc.backends.execute.simulate", counted)
+    parts = execute(contents, inputs)
+    assert lanes == [7] * 5 + [5]
+    for name, array in whole.outputs.items():
+        assert np.array_equal(parts.outputs[name], array)
 
 
 def test_timing_that_depends_on_data_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,10 @@ from nmc.ir.design import Calibration, Design
 from nmc.ir.diagnostics import Report
 from nmc.ir.graph import Array, Value
 from nmc.ir.interpreter import run_graph_batch
+from nmc.passes.base import Pass, mapping_of
 from nmc.passes.book import PASSES
+from nmc.passes.replicate import Replicate
+from nmc.passes.tile import TileMatrices
 from nmc.targets import load
 
 # All but the LSTM, whose recurrence runs on the host (tests/nmc/cli/test_commands.py).
@@ -38,15 +41,22 @@ def made_up(value: Value, samples: int, seed: int) -> Array:
     return rng.integers(-128, 128, shape).astype(value.type.numpy)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_real_model_is_exact_with_inputs_in_flight(shared: Path, name: str) -> None:
-    graph = import_model(shared / f"{name}.onnx")
+def compiled(path: Path, *instead: Pass) -> Design:
+    """The design after all passes, some of them with other options."""
+    graph = import_model(path)
     calibration = Calibration({v.name: made_up(v, 8, 0) for v in graph.inputs}, "made up")
     design = Design(graph, load("exact-128"), calibration)
     report = Report()
+    changed = {step.name: step for step in instead}
     for pass_ in PASSES:
-        pass_().run(design, report)
-    report.check()
+        changed.get(pass_.name, pass_()).run(design, report)
+        report.check()
+    return design
+
+
+def check(design: Design) -> None:
+    """Two lanes of two inputs in flight: bit for bit what the interpreter says, without a race."""
+    graph = design.graph
     inputs = {v.name: made_up(v, 4, 1) for v in graph.inputs}
     framed = {n: a[:, None] for n, a in inputs.items()}
     (program,) = design.programs
@@ -55,3 +65,26 @@ def test_a_real_model_is_exact_with_inputs_in_flight(shared: Path, name: str) ->
     for output, wanted in run_graph_batch(graph, inputs).items():
         got = result.outputs[output].reshape(wanted.shape)
         np.testing.assert_array_equal(got, wanted, err_msg=output)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_real_model_is_exact_with_inputs_in_flight(shared: Path, name: str) -> None:
+    check(compiled(shared / f"{name}.onnx"))
+
+
+@pytest.mark.parametrize(
+    ("name", "way", "layers"),
+    [
+        ("imu_wand_cnn1d", "window 5x1", 3),
+        ("mlperf_ic01_resnet8_int8", "window 2x3", 9),
+        ("mlperf_sww01_ds_tcn_fp32", "window 4x1", 6),
+        ("mnist_burn_cnn_bn", "window 3x5", 2),
+    ],
+)
+def test_a_real_model_is_exact_in_windows(shared: Path, name: str, way: str, layers: int) -> None:
+    """Reads that give several outputs, in at least so many of the layers."""
+    once = Replicate(objective="crossbars")
+    design = compiled(shared / f"{name}.onnx", TileMatrices(way=way), once)
+    stages = mapping_of(design).stages
+    assert len({s.nodes for s in stages if s.way.endswith(way)}) >= layers
+    check(design)

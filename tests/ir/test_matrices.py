@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from nmc.ir import ops
 from nmc.ir.graph import Graph, Quant, TensorType
 from nmc.ir.interpreter import run_graph
-from nmc.ir.mapping import Block, Kind, Operand, Role, Stage, Window
-from nmc.ir.matrices import block_matrix
-from nmc.ir.stage_inputs import stage_windows
+from nmc.ir.mapping import Block, Kind, Operand, Role, Stage, Stream, Window
+from nmc.ir.matrices import block_matrix, weight_sums
+from nmc.ir.stage_inputs import block_inputs, reach, read_windows, stage_windows
+
+TAKEN = Stream("x", 0, "u8", 6, 5, 4)
 
 
 def conv_graph(group: int, channels: int, outputs: int) -> Graph:
@@ -62,12 +66,51 @@ def test_windows_times_matrices_are_the_accumulators(group: int, blocks: tuple[B
     wanted = run_graph(graph, {"x": x})["y"][0].reshape(6, -1)
     stage = stage_of(blocks, ((4, 1),))
     rng = np.random.default_rng(0)
-    windows = stage_windows(graph.nodes[0], stage, {"x": x}, 1000, rng)
+    windows = stage_windows(graph.nodes[0], stage, TAKEN, {"x": x}, 1000, rng)
     for block, vectors in zip(blocks, windows, strict=True):
         matrix = block_matrix(graph.nodes[0], stage, block).astype(np.int64)
         sums = (vectors.astype(np.int64) - 3) @ matrix
         there = wanted[block.output0 : block.output0 + block.outputs]
         np.testing.assert_array_equal(sums.T, there)
+
+
+@pytest.mark.parametrize("grid", [(1, 2), (2, 1), (2, 3), (3, 4)])
+@pytest.mark.parametrize(
+    ("group", "parts"),
+    [(1, [(0, 4, 0, 6)]), (1, [(0, 4, 2, 3)]), (2, [(0, 2, 0, 3), (2, 2, 3, 3)]),
+     (2, [(0, 4, 1, 4)])],
+)  # fmt: skip
+def test_reads_of_a_grid_give_several_outputs(
+    grid: tuple[int, int], group: int, parts: list[tuple[int, int, int, int]]
+) -> None:
+    """Windows of all reads times the matrix are the accumulators, those beyond the output too."""
+    graph = conv_graph(group, 4, 6)
+    x = np.random.default_rng(1).integers(0, 256, (2, 4, 6, 5)).astype(np.uint8)
+    wanted = np.stack([run_graph(graph, {"x": one[None]})["y"][0] for one in x])
+    stage = replace(stage_of((), ((4, 1),)), grid=grid)
+    made = Stream("y", 0, "u8", 3, 4, 6)
+    bottom, right = reach(stage, TAKEN, made)
+    stage = replace(stage, operands=(replace(stage.operands[0], bottom=bottom, right=right),))
+    windows = read_windows(graph.nodes[0], stage, TAKEN, x)
+    assert windows.shape[:3] == (2, -(-3 // grid[0]), -(-4 // grid[1]))
+    places = int(np.prod(stage.read_window.kernel))
+    for chan0, chans, output0, outputs in parts:
+        block = Block(chan0, chans, output0, outputs, places * chans)
+        matrix = block_matrix(graph.nodes[0], stage, block).astype(np.int64)
+        assert matrix.shape == (block.rows, grid[0] * grid[1] * outputs)
+        vectors = block_inputs(windows.reshape(-1, *windows.shape[3:]), block)
+        sums = (vectors.astype(np.int64) - 3) @ matrix
+        image = sums.reshape(*windows.shape[:3], *grid, outputs).transpose(0, 5, 1, 3, 2, 4)
+        image = image.reshape(2, outputs, windows.shape[1] * grid[0], -1)[:, :, :3, :4]
+        there = wanted[:, output0 : output0 + outputs]
+        np.testing.assert_array_equal(image, there)
+
+
+def test_sums_of_weights_are_those_of_the_columns() -> None:
+    graph = conv_graph(2, 4, 6)
+    stage = stage_of((), ((4, 1),))
+    matrix = block_matrix(graph.nodes[0], stage, Block(0, 4, 0, 6, 24))
+    np.testing.assert_array_equal(weight_sums(graph.nodes[0]), matrix.sum(axis=0, dtype=np.int64))
 
 
 def test_channels_in_another_order_move_the_rows() -> None:
@@ -83,5 +126,6 @@ def test_no_more_windows_than_asked_for() -> None:
     graph = conv_graph(1, 4, 6)
     x = np.zeros((3, 4, 6, 5), np.uint8)
     stage = stage_of((Block(0, 4, 0, 6, 24),), ((4, 1),))
-    (vectors,) = stage_windows(graph.nodes[0], stage, {"x": x}, 7, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    (vectors,) = stage_windows(graph.nodes[0], stage, TAKEN, {"x": x}, 7, rng)
     assert vectors.shape == (7, 24)

@@ -17,7 +17,7 @@ from nmc.ir.mapping import (
     Stream,
     Window,
 )
-from nmc.ir.rows import emissions, least_depth, turns
+from nmc.ir.rows import emissions, feed_of
 from nmc.ir.token_game import ring_depths
 
 ROWS = 12
@@ -44,7 +44,7 @@ def mapping(streams: list[int], stages: list[Stage]) -> Mapping:
     return Mapping(
         "hand-made",
         (step,),
-        tuple(Stream(f"v{i}", 0, "u8", r, 1, 4, producer=i - 1) for i, r in enumerate(streams)),
+        tuple(Stream(f"v{i}", 0, "u8", r, 1, 4, producers=(i - 1,) if i else ()) for i, r in enumerate(streams)),
         tuple(stages),
     )
 
@@ -62,19 +62,19 @@ WINDOW3 = Window(kernel=(3, 1))
 
 def test_a_padded_window_needs_rows_and_releases_them_with_its_padding() -> None:
     chip = mapping([ROWS, ROWS], [stage(Kind.MATRIX, [main(0, 1)], 1, WINDOW3)])
-    plan = turns(chip, chip.stages[0], chip.stages[0].operands[0])
+    plan = feed_of(chip, chip.stages[0], chip.stages[0].operands[0])
     assert plan.needed[:3].tolist() == [2, 3, 4]
     assert plan.needed[-2:].tolist() == [ROWS, ROWS]
     assert plan.released[:2].tolist() == [1, 2]
-    assert (plan.released[-1], plan.padded_rows) == (ROWS + 2, ROWS + 2)
+    assert (plan.released[-1], plan.ring_rows) == (ROWS + 2, ROWS + 2)
 
 
 def test_a_strided_window_takes_what_is_left_over_at_the_end() -> None:
     window = Window(kernel=(2, 1), strides=(3, 1))
     chip = mapping([11, 4], [stage(Kind.WINDOW, [main(0)], 1, window)])
-    plan = turns(chip, chip.stages[0], chip.stages[0].operands[0])
+    plan = feed_of(chip, chip.stages[0], chip.stages[0].operands[0])
     assert plan.needed.tolist() == [2, 5, 8, 11]
-    assert plan.released.tolist() == [3, 6, 9, 11]
+    assert plan.released.tolist() == [2, 5, 8, 11]  # row 2 has not come before row 4 is waited for
 
 
 def test_a_crop_emits_only_rows_of_its_range() -> None:
@@ -108,31 +108,20 @@ def test_a_skip_connection_is_a_deeper_ring(convolutions: int) -> None:
     # Each window runs one row behind what it reads, so the skip holds a row more per window.
     assert convolutions + 1 <= skip <= 4 * convolutions + 3
     along = [depths[i, 0] for i in range(1, convolutions + 1)]
-    assert along == [least_depth(chip, chip.stages[1], chip.stages[1].operands[0])] * convolutions
+    assert along == [feed_of(chip, chip.stages[1], chip.stages[1].operands[0]).least_depth] * convolutions
 
 
 @pytest.mark.parametrize("convolutions", [1, 2, 4])
 def test_one_slot_less_on_the_skip_is_a_deadlock(convolutions: int) -> None:
     chip = diamond(convolutions)
     key = (convolutions + 1, 1)
-    rings = {
-        (index, number): token_game._Ring(
-            turns(chip, s, o),
-            ROWS,
-            o.top,
-            least_depth(chip, s, o),
-            4,
-        )
-        for index, s in enumerate(chip.stages)
-        for number, o in enumerate(s.operands)
-    }
     enough = ring_depths(chip)[key]
     slack = 1 if enough > 2 else 0
     for depth, plays in ((enough - slack, True), (enough - slack - 1, False)):
+        rings = token_game._rings(chip)
         rings[key].depth = depth
-        for ring in rings.values():
-            ring.arrived = ring.released = 0
-        assert token_game._play(token_game._players(chip, rings)) is plays
+        players = token_game._players(chip, rings)
+        assert token_game._play(players, list(range(len(players)))) is plays
 
 
 def test_a_whole_tensor_as_one_window_needs_no_second_set_of_rows() -> None:

@@ -16,6 +16,7 @@ from nmc.ir.mapping import Mapping as Layout
 from nmc.ir.target import Target
 from nmc.passes.base import mapping_of
 from nmc.passes.book import PASSES
+from nmc.passes.replicate import Replicate
 from nmc.targets import load, override
 from tests.passes.designs import design_of, normal_inputs
 
@@ -28,12 +29,17 @@ def roomy(overrides: Sequence[str] = (), base: str = "exact-128") -> Target:
     return override(load(base), [*room, "core.crossbars=4", *overrides])
 
 
-def lowered(graph: Graph, target: Target | None = None, until: str = "codegen") -> Design:
-    """The design after the passes up to `until`, calibrated on normal numbers."""
+def lowered(
+    graph: Graph, target: Target | None = None, until: str = "codegen", *, copies: bool = False
+) -> Design:
+    """The design after the passes up to `until`, calibrated on normal numbers; without `copies`
+    each layer has one."""
     design = design_of(graph, target or roomy(), normal_inputs(graph, 8, seed=3))
     report = Report()
     for pass_ in PASSES:
-        pass_().run(design, report)
+        once = pass_ is Replicate and not copies
+        step = Replicate(objective="crossbars") if once else pass_()
+        step.run(design, report)
         report.check()
         if pass_.name == until:
             break

@@ -15,7 +15,7 @@ from nmc.ir.graph import Graph
 from nmc.ir.mapping import StepKind
 from nmc.ir.program import Loop, Mvm, Put, Store
 from nmc.ir.target import Target
-from nmc.passes import tile
+from nmc.passes.tiling import laying
 from nmc.passes.base import mapping_of
 from tests.passes.lowering import lowered, roomy, run_both
 from tests.passes.nets import Build
@@ -67,7 +67,7 @@ def test_any_small_net_is_exact(graph: Graph, machine: str, inflight: int) -> No
 def test_rows_worked_on_in_runs_of_pixels_are_exact(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tile, "WORK_SHARE", 1 << 16)
+    monkeypatch.setattr(laying, "WORK_SHARE", 1 << 16)
     assert check(random_net(seed, 9), MACHINES["partial sums"], inflight=2)
 
 
@@ -150,9 +150,9 @@ def test_loops_count_rows_and_pixels() -> None:
     sequencers = [s for c in design.programs[0].cores for s in c.sequencers]
     (compute,) = (s for s in sequencers if s.label.endswith(".compute"))
     counts = [i.count for i in compute.instructions if isinstance(i, Loop)]
-    # Once per input; a first row of 5 pixels that waits for three rows; six rows of 5 pixels that
-    # wait for one and release one; a last row, which releases three.
-    assert counts == [0, 5, 6, 5, 5]
+    # Once per input; a first row of 5 pixels that waits for three rows; seven rows of 5 pixels that
+    # wait for one more each.
+    assert counts == [0, 5, 7, 5]
 
 
 def test_plans_that_may_overtake_each_other_are_counted_apart() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nmc.ir.diagnostics import NmcError
+from nmc.ir.diagnostics import NmcError, Report
 from nmc.ir.graph import Graph
-from nmc.ir.mapping import Mapping
+from nmc.ir.mapping import Kind, Mapping
 from nmc.ir.matrices import block_matrix, nodes_by_result
 from nmc.passes.base import mapping_of
-from nmc.passes.tile import chunk_of
+from nmc.passes.tile import TileMatrices
 from tests.passes.lowering import laid_out, lowered, roomy
 from tests.passes.nets import Build
 
@@ -58,12 +58,23 @@ def test_depthwise_groups_share_crossbars() -> None:
     assert len(mapping.tiles) == 1
 
 
+def test_a_window_is_given_to_every_layer_that_can_have_it() -> None:
+    net = Build(1, 4, 8, 8)
+    flat = net.dense(net.conv(net.conv(net.x, 4), 4, kernel=1, pad=0, group=4), 5)
+    design = lowered(net.done(flat), roomy(), until="stage")
+    assert TileMatrices(way="window 2x4").run(design, Report())
+    ways = [s.way for s in mapping_of(design).stages if s.kind is Kind.MATRIX]
+    assert ways == ["window 2x4", "groups 4 window 2x4", "im2col"]
+
+
 @pytest.mark.parametrize(
-    ("cols", "each", "budget", "pixels"),
-    [(56, 100, 5600, 56), (56, 100, 5599, 28), (56, 100, 99, 1), (7, 100, 699, 1), (1, 9, 1, 1)],
+    ("way", "words"),
+    [("sideways", "is no way"), ("vector", "single layers"), ("groups 2", "single layers")],
 )
-def test_runs_of_pixels_divide_the_row(cols: int, each: int, budget: int, pixels: int) -> None:
-    assert chunk_of(cols, each, budget) == pixels
+def test_no_way_for_all_layers_is_refused(way: str, words: str) -> None:
+    design = lowered(convolution(1, 4, 4), roomy(), until="stage")
+    with pytest.raises(NmcError, match=words):
+        TileMatrices(way=way).run(design, Report())
 
 
 def test_reference_columns_are_refused_with_a_way_out() -> None:

@@ -10,9 +10,9 @@ import numpy as np
 
 from nmc.backends.simulator.fast import layout as k
 from nmc.backends.simulator.fast.jit import inlined, trailing_zeros
-from nmc.backends.simulator.fast.layout import State
+from nmc.backends.simulator.fast.layout import FOREVER, State
 
-__all__ = ["advance", "at", "drop", "following", "wake", "wake_as"]
+__all__ = ["advance", "announce", "at", "drop", "following", "insert", "wake", "wake_as"]
 
 
 @inlined
@@ -31,44 +31,50 @@ def wake_as(m: State, cycle: int, rank: int, number: int, unit: int) -> None:
 
 
 @inlined
-def at(m: State, cycle: int, effect: int, argument: int) -> None:
-    """Have an effect happen at the start of a cycle."""
+def at(m: State, cycle: int, rank: int, effect: int, argument: int) -> None:
+    """Have an effect happen at the start of a cycle; a unit of `rank` announces it now."""
     m[k.G_SERIAL] += 1
-    insert(m, cycle, m[k.G_SERIAL], (effect << k.EFFECT_SHIFT) | argument)
+    announce(m, cycle, m[k.G_NOW], rank, m[k.G_SERIAL], (effect << k.EFFECT_SHIFT) | argument)
+
+
+@inlined
+def announce(m: State, cycle: int, when: int, rank: int, number: int, load: int) -> None:
+    """The same for what is announced in cycle `when`, as the `number`-th of its rank."""
+    order = (when << (k.SERIAL_BITS + k.RANK_BITS)) | (rank << k.SERIAL_BITS) | number
+    insert(m, cycle, order, load)
 
 
 @inlined
 def insert(m: State, cycle: int, key: int, load: int) -> None:
     if cycle >= m[k.G_NOW] + k.SLOTS:
-        node = take(m, key, load, cycle)
+        node = take(m, key, load)
+        m[node + k.N_CYCLE] = cycle
         m[node + k.N_NEXT] = m[k.G_FAR]
         m[k.G_FAR] = node
+        m[k.G_FAR_FIRST] = min(m[k.G_FAR_FIRST], cycle)
         return
     place = cycle & (k.SLOTS - 1)
-    before = 0
-    here = m[k.SLOT0 + place]
+    before = k.SLOT0 + place - k.N_NEXT
+    here = m[before + k.N_NEXT]
+    if here == 0:
+        m[k.BITS0 + (place >> 6)] |= 1 << (place & 63)
     while here and m[here + k.N_KEY] < key:
         before = here
         here = m[here + k.N_NEXT]
     if here and m[here + k.N_KEY] == key:
         return
-    node = take(m, key, load, cycle)
+    node = take(m, key, load)
     m[node + k.N_NEXT] = here
-    if before == 0:
-        m[k.SLOT0 + place] = node
-        m[k.BITS0 + (place >> 6)] |= 1 << (place & 63)
-    else:
-        m[before + k.N_NEXT] = node
+    m[before + k.N_NEXT] = node
 
 
 @inlined
-def take(m: State, key: int, load: int, cycle: int) -> int:
+def take(m: State, key: int, load: int) -> int:
     node = m[k.G_FREE_NODE]
     m[k.G_FREE_NODE] = m[node + k.N_NEXT]
     m[k.G_FREE_NODES] -= 1
     m[node + k.N_KEY] = key
     m[node + k.N_LOAD] = load
-    m[node + k.N_CYCLE] = cycle
     return node
 
 
@@ -80,26 +86,21 @@ def drop(m: State, place: int) -> int:
     m[k.SLOT0 + place] = after
     if after == 0:
         m[k.BITS0 + (place >> 6)] &= ~(1 << (place & 63))
-    m[node + k.N_NEXT] = m[k.G_FREE_NODE]
-    m[k.G_FREE_NODE] = node
-    m[k.G_FREE_NODES] += 1
+    release(m, node)
     return node
 
 
 @inlined
+def release(m: State, node: int) -> None:
+    m[node + k.N_NEXT] = m[k.G_FREE_NODE]
+    m[k.G_FREE_NODE] = node
+    m[k.G_FREE_NODES] += 1
+
+
+@inlined
 def following(m: State) -> int:
-    """The next cycle in which anything is due, or -1."""
-    near = scan(m)
-    if m[k.G_FAR] == 0:
-        return near
-    first = -1
-    node = m[k.G_FAR]
-    while node:
-        cycle = m[node + k.N_CYCLE]
-        if first < 0 or cycle < first:
-            first = cycle
-        node = m[node + k.N_NEXT]
-    return first if near < 0 or first < near else near
+    """The next cycle in which anything is due, FOREVER if there is none."""
+    return min(scan(m), m[k.G_FAR_FIRST])
 
 
 @inlined
@@ -117,28 +118,26 @@ def scan(m: State) -> int:
         if found != 0:
             place = ((word & (words - 1)) << 6) + np.int64(trailing_zeros(found))
             return now + ((place - start) & (k.SLOTS - 1))
-    return -1
+    return FOREVER
 
 
 @inlined
 def advance(m: State, cycle: int) -> None:
     """Let it be `cycle`; what has come near moves from the list to the ring."""
     m[k.G_NOW] = cycle
-    node = m[k.G_FAR]
-    before = 0
+    m[k.G_SERIAL] = 0
+    if m[k.G_FAR_FIRST] >= cycle + k.SLOTS:
+        return
+    node, first = m[k.G_FAR], FOREVER
+    m[k.G_FAR] = 0
     while node:
-        after = m[node + k.N_NEXT]
-        if m[node + k.N_CYCLE] < cycle + k.SLOTS:
-            if before == 0:
-                m[k.G_FAR] = after
-            else:
-                m[before + k.N_NEXT] = after
-            key, load = m[node + k.N_KEY], m[node + k.N_LOAD]
-            due = m[node + k.N_CYCLE]
-            m[node + k.N_NEXT] = m[k.G_FREE_NODE]
-            m[k.G_FREE_NODE] = node
-            m[k.G_FREE_NODES] += 1
-            insert(m, due, key, load)
+        after, due = m[node + k.N_NEXT], m[node + k.N_CYCLE]
+        if due < cycle + k.SLOTS:
+            release(m, node)
+            insert(m, due, m[node + k.N_KEY], m[node + k.N_LOAD])
         else:
-            before = node
+            m[node + k.N_NEXT] = m[k.G_FAR]
+            m[k.G_FAR] = node
+            first = min(first, due)
         node = after
+    m[k.G_FAR_FIRST] = first

@@ -1,139 +1,242 @@
-"""Read plans in time, for the fast engine: latches, reads, conversions, write-back.
+"""Reads and conversions in time, for the fast engine: clusters, and the write-back after them.
 
-The crossbars of a cluster and its ADCs meet the rest of the machine in two points only: when
-latches are filled, and when the last conversion of a plan has ended.  ADCs serve samples in order
-of readiness, and a crossbar's next sample is always ready later than its last.  So a cluster takes
-up sample after sample, each with all its bursts at once.  It may lag behind the rest of the machine
-for as long as nobody can notice (`due`), and run ahead of it up to the first sample that a fill
-still to come could bring (`horizon`).
+The crossbars of a cluster and its ADCs meet the rest of the machine in two points only: when a fill
+takes latches, and when the last conversion of a plan has ended.  ADCs serve samples in order of
+readiness, and a crossbar's next sample is always ready later than its last.  So a cluster takes up
+sample after sample, each with all its bursts at once, apart from the agenda: it lags behind the
+rest of the machine until somebody could notice (`due`), and is then brought up to the present.
+
+A sample's key orders it among those of its cluster: when it is ready, then its plan's priority,
+then its crossbar.
 """
 
 from __future__ import annotations
 
 from nmc.backends.simulator.fast import layout as k
-from nmc.backends.simulator.fast.agenda import at, wake
+from nmc.backends.simulator.fast.agenda import announce, wake
 from nmc.backends.simulator.fast.jit import inlined
 from nmc.backends.simulator.fast.layout import FOREVER, State
-from nmc.backends.simulator.fast.tasks import commit, free_task, offer, pop, raise_semaphore, sample
+from nmc.backends.simulator.fast.meters import (
+    meter_back,
+    meter_first_read,
+    meter_freed,
+    meter_next_read,
+    meter_sample,
+)
+from nmc.backends.simulator.fast.rows import merged
+from nmc.backends.simulator.fast.tasks import commit, free_task, offer, pop, raise_semaphore
 
-__all__ = ["cells_written", "mvm_done", "step_back", "step_cluster", "step_fill"]
-
-
-# Clusters
-
-
-@inlined
-def generate(m: State, x: int) -> None:
-    """Let the crossbar's next read take place: its start follows from what is known."""
-    stage = x + k.X_STAGE0
-    for other in range(stage + 1, x + k.X_STAGE0 + m[k.G_HOLDS]):
-        if m[other] < m[stage]:
-            stage = other
-    begin = max(m[x + k.X_FULL], m[x + k.X_READING], m[stage])
-    ready = begin + m[k.G_READ]
-    m[x + k.X_READING] = ready
-    m[x + k.X_READY] = ready
-    flow = m[x + k.X_FLOW]
-    m[x + k.X_PFLOW] = flow
-    m[x + k.X_PREAD] = m[x + k.X_READ]
-    m[x + k.X_PSTAGE] = stage
-    m[x + k.X_PHASE] += 1
-    m[x + k.X_PRIORITY] = m[m[m[flow + k.T_CODE] + k.I_PLAN] + k.P_PRIORITY]
-    if m[x + k.X_PHASE] == m[k.G_PHASES]:
-        m[x + k.X_FLOW] = 0
-        m[x + k.X_TAKEN] = begin
-        wake(m, begin, k.RANK_FILL, m[x + k.X_CORE])
+__all__ = ["await_latch", "latch", "mvm_done", "step_back", "step_cluster"]
 
 
 @inlined
 def latch(m: State, x: int, flow: int, read: int, full: int) -> None:
+    """The crossbar's latches are filled with a plan's input bits, until cycle `full`."""
     m[x + k.X_TAKEN] = FOREVER
     m[x + k.X_FLOW] = flow
     m[x + k.X_READ] = read
     m[x + k.X_FULL] = full
-    m[x + k.X_PHASE] = 0
-    if m[x + k.X_READY] == FOREVER:
-        generate(m, x)
-    wake(m, due(m, x), k.RANK_CLUSTER, m[x + k.X_CLUSTER])
+    if m[x + k.X_KEY] == FOREVER:
+        m[x + k.X_KEY] = first_phase(m, x)
+    watch(m, x)
+
+
+# When to look
 
 
 @inlined
 def due(m: State, x: int) -> int:
     """Before this cycle nobody outside the cluster can notice anything of this crossbar's reads.
 
-    The first that can be noticed is the start of the last phase's read, which frees the latches,
-    or the end of a plan's last conversion.  Phases to come need a read each, and, where they are
-    more than there are stages, the conversions of those before.
+    What can be noticed is a plan's write-back, and, where a head waits for the latches, the start
+    of the last phase's read.  Phases to come need a read each, and their conversions follow each
+    other on the ADC; all but as many as there are other stages come before the last read.
     """
-    ready, left = m[x + k.X_READY], m[k.G_PHASES] - m[x + k.X_PHASE]
-    if m[x + k.X_FLOW] == 0 or m[x + k.X_PHASE] == 0:
-        return ready
-    bursts = (left - m[k.G_HOLDS] + 1) * m[m[x + k.X_READ] + k.R_LONGEST]
-    return ready + max((left - 1) * m[k.G_READ], bursts)
+    ready, left, reading = m[x + k.X_KEY] >> m[k.G_KEY_BITS], m[x + k.X_LEFT], m[k.G_READ]
+    longest, flow = m[x + k.X_LONGEST], m[x + k.X_PFLOW]
+    begin = max(ready, m[m[x + k.X_ADC]])
+    first = max(begin + left * longest, ready + left * reading) + longest + m[k.G_SHIFT_ADD]
+    first = max(first, m[flow + k.T_DUE])
+    m[flow + k.T_DUE] = first
+    if m[x + k.X_WAITED] == 0:
+        return first
+    if m[x + k.X_FLOW]:
+        return min(first, max(ready, m[x + k.X_FULL]) + (m[k.G_PHASES] - 1) * reading)
+    converted = left - m[k.G_HOLDS] + 1
+    latest = ready + (left - 1) * reading
+    if converted > 0:
+        latest = max(latest, begin + converted * longest)
+    return min(first, latest)
+
+
+@merged
+def first_due(m: State, x: int, after: int) -> int:
+    """Of a cluster's crossbars."""
+    cycle = FOREVER
+    while x < after:
+        if m[x + k.X_KEY] != FOREVER:
+            cycle = min(cycle, due(m, x))
+        x += m[k.G_BAR]
+    return cycle
 
 
 @inlined
-def horizon(m: State, first: int, after: int) -> int:
-    """Up to here, exclusive, no sample can become ready that is not foreseen now."""
-    nearest = FOREVER
-    now, read = m[k.G_NOW], m[k.G_READ]
-    for x in range(first, after, m[k.G_BAR]):
-        free = m[x + k.X_TAKEN]
-        if free == FOREVER:
-            left = m[k.G_PHASES] - m[x + k.X_PHASE] - 1
-            free = max(m[x + k.X_READING], m[x + k.X_FULL]) + left * read
-        nearest = min(nearest, max(free, now) + m[x + k.X_MINFILL])
-    return max(nearest + read, now + 1)
+def watch(m: State, x: int) -> None:
+    """Have the crossbar's cluster stepped when that is due."""
+    wake_cluster(m, m[x + k.X_CLUSTER], max(m[k.G_NOW], due(m, x)))
+
+
+@merged
+def wake_cluster(m: State, cluster: int, cycle: int) -> None:
+    if cycle < m[cluster + k.U_WAKE]:
+        m[cluster + k.U_WAKE] = cycle
+        wake(m, cycle, k.RANK_CLUSTER, cluster)
 
 
 @inlined
-def first_sample(m: State, first: int, after: int) -> int:
-    """The crossbar whose sample ADCs serve first; ties by priority, then crossbar."""
-    best = first
-    ready = m[first + k.X_READY]
-    width = m[k.G_BAR]
-    for x in range(first + width, after, width):
-        other = m[x + k.X_READY]
-        if other < ready or (other == ready and m[x + k.X_PRIORITY] < m[best + k.X_PRIORITY]):
-            best, ready = x, other
-    return best
+def await_latch(m: State, x: int) -> None:
+    """A head waits to know when the latches are free: perhaps that can be known now."""
+    cycle = due(m, x)
+    if cycle <= m[k.G_NOW]:
+        bring_up(m, m[x + k.X_CLUSTER])
+    else:
+        wake_cluster(m, m[x + k.X_CLUSTER], cycle)
 
 
-@inlined
+# Samples
+
+
+@merged
 def step_cluster(m: State, cluster: int) -> None:
-    first = m[cluster + k.U_FIRST]
-    after = first + m[cluster + k.U_COUNT] * m[k.G_BAR]
-    end = horizon(m, first, after)
-    x = first_sample(m, first, after)
-    while m[x + k.X_READY] < end:
-        convert(m, x)
-        x = first_sample(m, first, after)
-    next_due = FOREVER
-    for x in range(first, after, m[k.G_BAR]):
-        next_due = min(next_due, due(m, x))
-    if next_due != FOREVER:
-        wake(m, next_due, k.RANK_CLUSTER, cluster)
+    if m[cluster + k.U_WAKE] == m[k.G_NOW]:
+        bring_up(m, cluster)
 
 
 @inlined
-def convert(m: State, x: int) -> None:
-    """Give the crossbar's sample to its ADCs."""
-    ready, read, flow = m[x + k.X_READY], m[x + k.X_PREAD], m[x + k.X_PFLOW]
+def bring_up(m: State, cluster: int) -> None:
+    """Give all samples to ADCs that no fill still to come can get ahead of."""
+    first, after = m[cluster + k.U_FIRST], m[cluster + k.U_AFTER]
+    end = (m[k.G_NOW] + m[cluster + k.U_AHEAD]) << m[k.G_KEY_BITS]
+    only = m[cluster + k.U_ADC]
+    adc = m[only]
+    key, other, third = three_least(m, first, after)
+    while key < end:
+        x = first + (key & m[k.G_PLACE_MASK])
+        key, adc = serve(m, x, key, only, adc)
+        m[x + k.X_KEY] = key
+        if key <= third:
+            key, other = min(key, other), max(key, other)
+        else:
+            key, other, third = three_least(m, first, after)
+    m[only] = adc
+    m[cluster + k.U_WAKE] = FOREVER
+    if key != FOREVER:
+        wake_cluster(m, cluster, first_due(m, first, after))
+
+
+@merged
+def three_least(m: State, x: int, after: int) -> tuple[int, int, int]:
+    """The three least keys of some crossbars, FOREVER where there are fewer."""
+    one = two = three = FOREVER
+    while x < after:
+        key = m[x + k.X_KEY]
+        three = min(three, max(two, key))
+        two = min(two, max(one, key))
+        one = min(one, key)
+        x += m[k.G_BAR]
+    return one, two, three
+
+
+@merged
+def serve(m: State, x: int, key: int, only: int, adc: int) -> tuple[int, int]:
+    """Give a crossbar's sample to its ADCs; the key of its next, and from when on the only ADC of
+    its cluster is free, if there is one."""
+    left, bits = m[x + k.X_LEFT], m[k.G_KEY_BITS]
+    ready = key >> bits
+    meter_sample(m, x, ready, only, adc)
+    if only:
+        adc = over = max(adc, ready) + m[x + k.X_LONGEST]
+    else:
+        over = convert(m, m[x + k.X_PREAD], ready)
+    free = change_stage(m, x, over)
+    if left == 0:
+        m[x + k.X_STAGE0] = free
+        return last_converted(m, x, over), adc
+    begin = max(ready, free)
+    meter_next_read(m, x, ready, begin)
+    m[x + k.X_LEFT] = left - 1
+    if left == 1:
+        free_latches(m, x, begin)
+    return ((begin + m[k.G_READ]) << bits) | (key & ((1 << bits) - 1)), adc
+
+
+@inlined
+def convert(m: State, read: int, ready: int) -> int:
+    """Give a sample to its ADCs; when the last of its bursts ends."""
     end = ready
-    first = m[read + k.R_BURST0]
-    for b in range(first, first + m[read + k.R_BURSTS] * k.B_WIDTH, k.B_WIDTH):
+    b = m[read + k.R_BURST0]
+    after = b + m[read + k.R_BURSTS] * k.B_WIDTH
+    while b < after:
         adc = m[b + k.B_ADC]
         over = max(m[adc], ready) + m[b + k.B_CYCLES]
         m[adc] = over
         end = max(end, over)
-    m[m[x + k.X_PSTAGE]] = end
-    m[x + k.X_READY] = FOREVER
-    m[flow + k.T_DONE] = max(m[flow + k.T_DONE], end)
-    m[flow + k.T_SAMPLES] -= 1
-    if m[flow + k.T_SAMPLES] == 0:
+        b += k.B_WIDTH
+    return end
+
+
+@merged
+def change_stage(m: State, x: int, over: int) -> int:
+    """A stage is free from cycle `over` on; from when on that is which is free first, and is to
+    hold the next sample."""
+    stage = x + k.X_STAGE0 + m[k.G_HOLDS] - 1
+    while stage > x + k.X_STAGE0:
+        free = m[stage]
+        m[stage] = max(free, over)
+        over = min(free, over)
+        stage -= 1
+    return over
+
+
+@merged
+def free_latches(m: State, x: int, begin: int) -> None:
+    """The last phase's read begins."""
+    meter_freed(m, x, begin)
+    m[x + k.X_TAKEN] = begin
+    m[x + k.X_READING] = begin + m[k.G_READ]
+    if m[x + k.X_WAITED]:
+        wake(m, max(begin, m[k.G_NOW]), k.RANK_FILL, m[x + k.X_WAITED])
+        m[x + k.X_WAITED] = 0
+
+
+@inlined
+def last_converted(m: State, x: int, over: int) -> int:
+    """The last sample of an mvm on this crossbar has its ADCs; the key of the next, if any."""
+    flow = m[x + k.X_PFLOW]
+    m[flow + k.T_DONE] = max(m[flow + k.T_DONE], over)
+    m[flow + k.T_READS] -= 1
+    if m[flow + k.T_READS] == 0:
         converted(m, flow)
     if m[x + k.X_FLOW]:
-        generate(m, x)
+        return first_phase(m, x)
+    return FOREVER
+
+
+@merged
+def first_phase(m: State, x: int) -> int:
+    """Read the first phase of what is latched; its sample's key."""
+    read = m[x + k.X_READ]
+    begin = max(m[x + k.X_FULL], m[x + k.X_READING], m[x + k.X_STAGE0])
+    m[x + k.X_PFLOW] = m[x + k.X_FLOW]
+    m[x + k.X_FLOW] = 0
+    m[x + k.X_PREAD] = read
+    m[x + k.X_ADC] = m[read + k.R_ADC]
+    m[x + k.X_LONGEST] = m[read + k.R_LONGEST]
+    m[x + k.X_LEFT] = m[k.G_PHASES] - 1
+    meter_first_read(m, x, begin)
+    if m[k.G_PHASES] == 1:
+        free_latches(m, x, begin)
+    return ((begin + m[k.G_READ]) << m[k.G_KEY_BITS]) | m[read + k.R_TIE]
 
 
 # Write-back
@@ -141,11 +244,24 @@ def convert(m: State, x: int) -> None:
 
 @inlined
 def converted(m: State, flow: int) -> None:
+    """All conversions of an mvm have an end.  Where mvms end in order, so do write-backs."""
     s = m[flow + k.T_SEQ]
     unit = s + k.S_BACK
     ready = m[flow + k.T_DONE] + m[k.G_SHIFT_ADD]
+    if m[s + k.S_IN_ORDER]:
+        write_back(m, s, flow, max(ready, m[unit + k.V_FREE]))
+        return
     offer(m, unit, flow, ready, m[flow + k.T_NUMBER])
     wake(m, max(ready, m[unit + k.V_FREE]), k.RANK_BACK, s)
+
+
+@merged
+def write_back(m: State, s: int, flow: int, begin: int) -> None:
+    meter_back(m, s, flow, begin)
+    end = begin + m[m[m[flow + k.T_CODE] + k.I_PLAN] + k.P_BACK]
+    m[s + k.S_BACK + k.V_FREE] = end
+    load = (k.E_MVM << k.EFFECT_SHIFT) | flow
+    announce(m, end, begin, k.RANK_BACK, m[s + k.S_NUMBER], load)
 
 
 @inlined
@@ -154,149 +270,14 @@ def step_back(m: State, s: int) -> None:
     task = pop(m, unit)
     if task == 0:
         return
-    plan = m[m[task + k.T_CODE] + k.I_PLAN]
-    end = m[k.G_NOW] + m[plan + k.P_BACK]
-    m[unit + k.V_FREE] = end
-    at(m, end, k.E_MVM, task)
+    write_back(m, s, task, m[k.G_NOW])
     head = m[unit + k.V_HEAD]
     if head:
-        wake(m, max(end, m[head + k.T_READY]), k.RANK_BACK, s)
+        wake(m, max(m[unit + k.V_FREE], m[head + k.T_READY]), k.RANK_BACK, s)
 
 
 @inlined
 def mvm_done(m: State, task: int) -> None:
     commit(m, task)
-    raise_semaphore(m, m[m[task + k.T_CODE] + k.I_SEM], 1)
-    free_task(m, task)
-
-
-# Fills
-
-
-@inlined
-def step_fill(m: State, core: int) -> int:
-    """The heads of a core's queues, by arrival; ENDED, or UNWRITTEN with the task in G_ERROR."""
-    m[k.G_STAMP] += 2
-    now = m[k.G_NOW]
-    # Heads that came at the same cycle go by sequencer; `last` is the one dealt with before.
-    last_arrived, last = -1, 0
-    while True:
-        s = next_head(m, core, last_arrived, last)
-        if s == 0:
-            return k.ENDED
-        last_arrived, last = m[s + k.S_ARRIVED], s
-        task = m[s + k.S_QHEAD]
-        if can_start(m, task) and not begin(m, s, task, now):
-            return k.UNWRITTEN
-        mark(m, task)
-
-
-@inlined
-def next_head(m: State, core: int, arrived: int, last: int) -> int:
-    """The sequencer whose head comes after (arrived, last) and has arrived."""
-    best, best_arrived = 0, m[k.G_NOW] + 1
-    first = m[core + k.C_QUEUES]
-    for i in range(first, first + m[core + k.C_QUEUE_COUNT]):
-        s = m[i]
-        when = m[s + k.S_ARRIVED]
-        after = when > arrived or (when == arrived and s > last)
-        if m[s + k.S_QCOUNT] > 0 and after and when < best_arrived:
-            best, best_arrived = s, when
-    return best
-
-
-@inlined
-def bars(m: State, task: int) -> tuple[int, int]:
-    """The reads of an mvm: the first, and what comes after the last.  Cells have none."""
-    plan = m[m[task + k.T_CODE] + k.I_PLAN]
-    if plan <= 0:
-        return 0, 0
-    first = m[plan + k.P_READ0]
-    return first, first + m[plan + k.P_READS] * k.R_WIDTH
-
-
-@inlined
-def can_start(m: State, task: int) -> bool:
-    now, stamp = m[k.G_NOW], m[k.G_STAMP]
-    first, after = bars(m, task)
-    for r in range(first, after, k.R_WIDTH):
-        x = m[r + k.R_XBAR]
-        if m[x + k.X_WANTED] == stamp or m[x + k.X_TAKEN] > now:
-            return False
-    x = m[m[task + k.T_CODE] + k.I_XBAR]
-    if x <= 0:
-        return True
-    if m[x + k.X_WANTED] == stamp or m[x + k.X_TAKEN] > now:
-        return False
-    if m[x + k.X_READING] > now:
-        wake(m, m[x + k.X_READING], k.RANK_FILL, m[x + k.X_CORE])
-        return False
-    return True
-
-
-@inlined
-def mark(m: State, task: int) -> None:
-    """Later heads may not overtake this one on its crossbars."""
-    first, after = bars(m, task)
-    for r in range(first, after, k.R_WIDTH):
-        m[m[r + k.R_XBAR] + k.X_WANTED] = m[k.G_STAMP]
-    x = m[m[task + k.T_CODE] + k.I_XBAR]
-    if x > 0:
-        m[x + k.X_WANTED] = m[k.G_STAMP]
-
-
-@inlined
-def begin(m: State, s: int, task: int, now: int) -> bool:
-    m[s + k.S_QHEAD] = m[task + k.T_NEXT]
-    m[s + k.S_QCOUNT] -= 1
-    m[task + k.T_NEXT] = 0
-    code = m[task + k.T_CODE]
-    if m[code + k.I_OP] == k.OP_MVM:
-        free = now + m[m[code + k.I_PLAN] + k.P_FILL]
-        if not fill(m, task, free):
-            return False
-    else:
-        write(m, task, code, now)
-        free = now + 1
-    m[s + k.S_ARRIVED] = free
-    if m[s + k.S_QCOUNT] > 0:
-        wake(m, free, k.RANK_FILL, m[s + k.S_CORE])
-    wake(m, now, k.RANK_SEQUENCER, s)
-    return True
-
-
-@inlined
-def fill(m: State, task: int, full: int) -> bool:
-    first, after = bars(m, task)
-    for r in range(first, after, k.R_WIDTH):
-        if not m[m[r + k.R_TILE] + k.L_WRITTEN]:
-            m[k.G_ERROR] = task
-            m[k.G_MISSING] = m[m[r + k.R_TILE] + k.L_NUMBER]
-            return False
-    sample(m, task, m[task + k.T_SRC], 0)
-    m[task + k.T_SAMPLES] = (after - first) // k.R_WIDTH * m[k.G_PHASES]
-    m[task + k.T_DONE] = 0
-    for r in range(first, after, k.R_WIDTH):
-        latch(m, m[r + k.R_XBAR], task, r, full)
-    return True
-
-
-@inlined
-def write(m: State, task: int, code: int, now: int) -> None:
-    """Write a tile's cells; nothing of what lay there can be read from now on."""
-    tile, x = m[code + k.I_N], m[code + k.I_XBAR]
-    first = m[tile + k.L_OVERLAPS]
-    for i in range(first, first + m[tile + k.L_COUNT]):
-        m[m[i] + k.L_WRITTEN] = 0
-    end = now + m[code + k.I_CYCLES]
-    m[x + k.X_TAKEN] = end
-    wake(m, end, k.RANK_FILL, m[x + k.X_CORE])
-    at(m, end, k.E_CELLS, task)
-
-
-@inlined
-def cells_written(m: State, task: int) -> None:
-    code = m[task + k.T_CODE]
-    m[m[code + k.I_N] + k.L_WRITTEN] = 1
-    raise_semaphore(m, m[code + k.I_SEM], 1)
+    raise_semaphore(m, m[m[task + k.T_CODE] + k.I_SEM], 1, m[task + k.T_SEQ])
     free_task(m, task)

@@ -12,19 +12,13 @@ from threadpoolctl import threadpool_limits
 
 from nmc.backends.simulator.fast import layout as k
 from nmc.backends.simulator.fast.accounts import adc_use, sequencer_use
-from nmc.backends.simulator.fast.jit import at_hand
 from nmc.backends.simulator.fast.lanes import Lanes, products_of
 from nmc.backends.simulator.fast.layout import FOREVER
 from nmc.backends.simulator.fast.loop import run_events
 from nmc.backends.simulator.fast.lowering import Lowered, lower
-from nmc.backends.simulator.fast.state import Machine, enlarge, machine
-from nmc.backends.simulator.fast.values import (
-    Bytes,
-    execute_rows,
-    gather,
-    note_stores,
-    scatter,
-)
+from nmc.backends.simulator.fast.state import Machine, enlarge, machine, widen
+from nmc.backends.simulator.fast.uses import span_of, unit_uses
+from nmc.backends.simulator.fast.values import Bytes, note_stores
 from nmc.backends.simulator.host import Outputs, fill_frames, read_frames, sample_count
 from nmc.backends.simulator.memory import Memory
 from nmc.backends.simulator.reference import run_reference
@@ -35,15 +29,9 @@ from nmc.ir.graph import Array
 from nmc.ir.program_text import instruction_text
 from nmc.ir.target import Target
 
-__all__ = ["needs_compiling", "run_fast", "run_timing"]
+__all__ = ["run_fast", "run_timing"]
 
 PROGRESS_CYCLES = 2000
-
-
-def needs_compiling() -> bool:
-    """Whether the next run will first compile kernels, which takes about a quarter of a minute
-    and happens once for an installation: to be announced to those who wait."""
-    return not all(map(at_hand, (run_events, note_stores, execute_rows, gather, scatter)))
 
 
 def run_fast(
@@ -81,11 +69,17 @@ def run_fast(
 
 
 def run_timing(
-    program: p.Program, target: Target, inflight: int, max_cycles: int = FOREVER
+    program: p.Program,
+    target: Target,
+    inflight: int,
+    max_cycles: int = FOREVER,
+    *,
+    meter: bool = False,
 ) -> Result:
-    """Everything but the values: no memory is held, and there are no outputs."""
+    """Everything but the values: no memory is held, and there are no outputs.  What units did is
+    in the result only if `meter` asks for it."""
     low = lower(program, target, inflight)
-    return result_of(low, run(low, None, max_cycles, None), {}, ())
+    return result_of(low, run(low, None, max_cycles, None, meter=meter), {}, ())
 
 
 def result_of(
@@ -102,6 +96,8 @@ def result_of(
         sequencers=sequencer_use(low, done.machine),
         adcs=adc_use(low),
         races=races,
+        span=span_of(low, done.machine, max(cycles)),
+        units=unit_uses(low, done.machine, max(cycles)),
     )
 
 
@@ -124,8 +120,8 @@ def launched(low: Lowered, inputs: Mapping[str, Array], lanes: int) -> Bytes:
 class Done:
     """A run: the machine in the end, and what came to global memory when."""
 
-    def __init__(self, low: Lowered, *, record: bool) -> None:
-        self.machine = machine(low, record=record)
+    def __init__(self, low: Lowered, *, record: bool, meter: bool) -> None:
+        self.machine = machine(low, record=record, meter=meter)
         outputs = Outputs(low.program, low.inflight)
         self.frame_bytes = outputs.frame_bytes
         self.mask: Bytes = outputs.mask.view(np.uint8)
@@ -139,10 +135,15 @@ class Done:
 
 
 def run(
-    low: Lowered, memory: Bytes | None, max_cycles: int, progress: Callable[[int], None] | None
+    low: Lowered,
+    memory: Bytes | None,
+    max_cycles: int,
+    progress: Callable[[int], None] | None,
+    *,
+    meter: bool = True,
 ) -> Done:
     """Run to the end; NmcError `run-limit`, `deadlock` or `bad-program`."""
-    done = Done(low, record=memory is not None)
+    done = Done(low, record=memory is not None, meter=meter)
     groups = [] if memory is None else grouped(low, memory, done.machine)
     with ThreadPoolExecutor(max(1, len(groups))) as pool:
         while True:
@@ -155,6 +156,8 @@ def run(
             m[k.G_ROWS] = 0
             if ended == k.SHORT:
                 enlarge(done.machine, low, done.machine.begins["tasks"])
+            elif ended == k.CROWDED:
+                widen(done.machine)
             elif ended != k.FULL:
                 break
             if progress is not None:
@@ -175,7 +178,8 @@ def grouped(low: Lowered, memory: Bytes, machine: Machine) -> list[Lanes]:
     bounds = [len(memory) * n // count for n in range(count + 1)]
     products = products_of(low)
     machine.rows("plan", len(low.plans), k.P_WIDTH)[:, k.P_WEIGHTS] = products.begins
-    return [Lanes(low, products, memory[bounds[n] : bounds[n + 1]]) for n in range(count)]
+    code = machine.begins["code"]
+    return [Lanes(low, products, memory[bounds[n] : bounds[n + 1]], code) for n in range(count)]
 
 
 def check_end(low: Lowered, done: Done, ended: int, max_cycles: int) -> None:

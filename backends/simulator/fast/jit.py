@@ -7,15 +7,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic, register_jitable
 
-__all__ = ["at_hand", "compiled", "inlined", "popcount", "popcount32", "trailing_zeros"]
+__all__ = [
+    "at_hand",
+    "compiled",
+    "copy_bytes",
+    "inlined",
+    "popcount",
+    "popcount32",
+    "trailing_zeros",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,6 +34,7 @@ OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
 """Kernels allocate nothing: without numba's reference counts, which cost more than the work."""
 
 
+@cache
 def fingerprint() -> str:
     """Of all modules of the engine.  numba's cache looks at a kernel's own module alone, and would
     keep kernels whose parts have changed."""
@@ -34,8 +45,12 @@ def fingerprint() -> str:
 
 
 def compiled(function: F) -> F:
-    """A kernel that Python calls."""
-    kernel: Any = numba.njit(cache=True, nogil=True, **OPTIONS)(function)
+    """A kernel that Python calls.  It is kept beside its module or, where that can't be written, in
+    the user's folder for caches; where there is none, it is compiled in each process."""
+    try:
+        kernel: Any = numba.njit(cache=True, nogil=True, **OPTIONS)(function)
+    except RuntimeError:
+        kernel = numba.njit(nogil=True, **OPTIONS)(function)
     cached = getattr(getattr(kernel, "_cache", None), "_cache_file", None)
     if cached is not None:
         cached._source_stamp = fingerprint()
@@ -69,6 +84,30 @@ def counting(result: Any, word: Any) -> Any:
 
 popcount: Callable[[Any], Any] = counting(types.uint64, types.uint64)
 popcount32: Callable[[Any], Any] = counting(types.int32, types.uint32)
+
+
+raw_memcpy: Any = cgutils.raw_memcpy
+
+
+def copying(_: Any, to: Any, row: Any, at: Any, of: Any, of_row: Any, of_at: Any, n: Any) -> Any:
+    """The C library's memcpy, between rows of u8 arrays [rows, bytes] that don't overlap."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def address(array: int) -> Any:
+            made = context.make_array(signature.args[array])(context, builder, args[array])
+            step = builder.extract_value(made.strides, 0)
+            offset = builder.add(builder.mul(args[array + 1], step), args[array + 2])
+            return builder.gep(made.data, [offset])
+
+        raw_memcpy(builder, address(0), address(3), args[6], 1)
+        return context.get_dummy_value()
+
+    wide = types.int64
+    return types.void(to, wide, wide, of, wide, wide, wide), code
+
+
+copy_bytes: Callable[..., None] = intrinsic(copying)
+"""copy_bytes(to, row, at, of, row, at, count)."""
 
 
 @inlined

@@ -18,7 +18,16 @@ from nmc.backends.simulator.fast.layout import State
 from nmc.backends.simulator.fast.lowering import Lowered
 from nmc.backends.simulator.fast.sliced import sliced_plan
 from nmc.backends.simulator.fast.state import Machine
-from nmc.backends.simulator.fast.values import Bytes, Words, execute_rows, gather, scatter
+from nmc.backends.simulator.fast.values import (
+    BLOCK,
+    Bytes,
+    Group,
+    Weights,
+    execute_rows,
+    move,
+)
+from nmc.backends.simulator.fast.vector_rows import VectorRows, vector_rows
+from nmc.backends.simulator.fast.vectors import Place, place_in, scratch
 from nmc.backends.simulator.functions import Operands, apply
 from nmc.backends.simulator.operations import record_type
 from nmc.backends.simulator.reads import lossless, weights
@@ -39,78 +48,95 @@ class Products:
     """
 
     begins: State
-    weights: Words
+    weights: Weights
     kernels: dict[int, Kernel]
     most_outputs: int
+    vectors: VectorRows
 
 
 def products_of(low: Lowered) -> Products:
     tiles, target = low.program.tiles, low.target
     plans = [plan for core in low.program.cores for plan in core.plans]
     begins: list[int] = []
-    blocks: list[Words] = []
+    blocks: list[Weights] = []
     kernels: dict[int, Kernel] = {}
     top = 0
     for number, plan in enumerate(plans):
-        if not all(lossless(read, tiles[read.tile], target) for read in plan.reads):
+        matrix = matrix_of(plan, low)
+        if matrix is None:
             kernels[number] = sliced_plan(plan, tiles, target)
             begins.append(-1)
             continue
-        matrix = np.zeros((plan.input_bytes, plan.outputs), np.int64)
-        for read in plan.reads:
-            tile = tiles[read.tile]
-            columns = slice(read.output0, read.output0 + tile.outputs)
-            matrix[read.input0 : read.input0 + tile.rows, columns] += weights(tile, target)
         begins.append(top)
-        blocks.append(matrix.astype(np.int32).ravel())
+        blocks.append(matrix.ravel())
         top += matrix.size
-    flat = np.concatenate([*blocks, np.zeros(1, np.int32)])
+    flat = np.concatenate([*blocks, np.zeros(1, np.int16)])
     most = max((plan.outputs for plan in plans), default=1)
-    return Products(np.asarray(begins, np.int64), flat, kernels, most)
+    return Products(
+        np.asarray(begins, np.int64), flat, kernels, most, vector_rows(low.instructions)
+    )
+
+
+def matrix_of(plan: p.ReadPlan, low: Lowered) -> Weights | None:
+    """i16[outputs, inputs], if the plan is a product of integers that fit."""
+    tiles, target = low.program.tiles, low.target
+    if not all(lossless(read, tiles[read.tile], target) for read in plan.reads):
+        return None
+    matrix = np.zeros((plan.outputs, plan.input_bytes), np.int64)
+    for read in plan.reads:
+        tile = tiles[read.tile]
+        rows = slice(read.output0, read.output0 + tile.outputs)
+        matrix[rows, read.input0 : read.input0 + tile.rows] += weights(tile, target).T
+    # Several tiles may add up in one place, though hardly so many.
+    return matrix.astype(np.int16) if np.abs(matrix).max(initial=0) < 1 << 15 else None
 
 
 class Lanes:
     """A group of lanes; `memory` is u8[lanes, bytes], part of the memory of all."""
 
-    def __init__(self, low: Lowered, products: Products, memory: Bytes) -> None:
+    def __init__(self, low: Lowered, products: Products, memory: Bytes, code: int) -> None:
         self.low = low
         self.products = products
         self.memory = memory
-        self.held: Bytes = np.empty((len(memory), 0), np.uint8)
-        self.sums: Words = np.zeros(max(1, products.most_outputs), np.int32)
+        block = min(BLOCK, len(memory))
+        self.group = Group(
+            memory,
+            place_in(np.empty((len(memory), 0), np.uint8)),
+            products.weights,
+            place_in(np.zeros((block, 4 * max(1, products.most_outputs)), np.uint8)),
+            products.vectors.rows,
+            products.vectors.numbers,
+            scratch(block, products.vectors.most_bytes),
+            code,
+        )
 
     @property
-    def every(self) -> tuple[int, int]:
-        return 0, len(self.memory)
+    def held(self) -> Place:
+        return self.group.held
 
     def execute(self, machine: Machine) -> None:
         """Carry out what the machine has written down."""
         m, rows = machine.m, int(machine.m[k.G_ROWS])
-        needed = int(m[k.G_HELD_TOP])
-        if needed > self.held.shape[1]:
-            grown = np.empty((len(self.memory), 2 * needed), np.uint8)
-            grown[:, : self.held.shape[1]] = self.held
-            self.held = grown
+        self._hold(int(m[k.G_HELD_TOP]))
         row = 0
         while row < rows:
-            row = execute_rows(
-                m,
-                (row, rows),
-                self.every,
-                self.memory,
-                self.held,
-                self.products.weights,
-                self.sums,
-            )
+            row = execute_rows(m, row, rows, self.group)
             if row < rows:
                 self._special(machine, machine.trace[row])
                 row += 1
 
+    def _hold(self, needed: int) -> None:
+        """Room for so many bytes, a multiple of 4, in each lane."""
+        old = self.held.bytes
+        if needed > old.shape[1]:
+            grown = np.empty((len(self.memory), needed + needed // 2 // 64 * 64), np.uint8)
+            grown[:, : old.shape[1]] = old
+            self.group = self.group._replace(held=place_in(grown))
+
     def _special(self, machine: Machine, row: State) -> None:
         at = int(row[k.TR_CODE])
         code = machine.m[at : at + k.I_WIDTH]
-        number = (at - machine.begins["code"]) // k.I_WIDTH
-        instruction = self.low.instructions[number]
+        instruction = self.low.instructions[(at - self.group.code) // k.I_WIDTH]
         if isinstance(instruction, p.Vec):
             self._vec(machine.m, instruction, code, row)
         else:
@@ -119,10 +145,9 @@ class Lanes:
     def _mvm(self, m: State, code: State, row: State) -> None:
         plan, region = code[k.I_PLAN], int(row[k.TR_HELD])
         kernel = self.products.kernels[int(m[plan + k.P_NUMBER])]
-        x = self.held[:, region : region + m[plan + k.P_INPUTS]]
-        self._keep(region, kernel(x))
-        first = int(row[k.TR_FIRST])
-        scatter(m, int(code[k.I_DST]), first, self.every, self.memory, self.held, region)
+        x = self.held.bytes[:, region : region + m[plan + k.P_INPUTS]]
+        sums = np.ascontiguousarray(kernel(x)).view(np.uint8)
+        move(m, int(code[k.I_DST]), int(row[k.TR_FIRST]), self.memory, sums, 0, False)
 
     def _vec(self, m: State, vec: p.Vec, code: State, row: State) -> None:
         lanes = len(self.memory)
@@ -136,15 +161,13 @@ class Lanes:
         if vec.b is not None:
             kind = record_type(vec.op) or DTYPES[vec.b.dtype]
             b = self._read(m, vec.b, int(code[k.I_B]), int(row[k.TR_SECOND]), kind)
-        result = apply(vec.op, Operands(a, b, vec.imm, dtype, shape, lanes))
-        self._keep(int(row[k.TR_HELD]), result)
+        values = apply(vec.op, Operands(a, b, vec.imm, dtype, shape, lanes))
+        region = int(row[k.TR_HELD])
+        data = np.ascontiguousarray(values).reshape(lanes, -1).view(np.uint8)
+        self.held.bytes[:, region : region + data.shape[1]] = data
 
     def _read(self, m: State, desc: p.Desc, number: int, start: int, dtype: np.dtype[Any]) -> Array:
         lanes = len(self.memory)
         data = np.empty((lanes, desc.elements * dtype.itemsize), np.uint8)
-        gather(m, number, start, self.every, self.memory, data, 0)
+        move(m, number, start, self.memory, data, 0, True)
         return data.view(dtype).reshape(lanes, *(dim.count for dim in desc.dims))
-
-    def _keep(self, region: int, values: Array) -> None:
-        data = np.ascontiguousarray(values).reshape(len(self.memory), -1).view(np.uint8)
-        self.held[:, region : region + data.shape[1]] = data

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from nmc.backends.simulator.fast import layout as k
-from nmc.backends.simulator.fast.agenda import advance, drop, following, wake
-from nmc.backends.simulator.fast.crossbars import (
-    cells_written,
-    mvm_done,
-    step_back,
-    step_cluster,
-    step_fill,
-)
-from nmc.backends.simulator.fast.jit import compiled, inlined
-from nmc.backends.simulator.fast.layout import State
+from nmc.backends.simulator.fast.agenda import advance, drop, following
+from nmc.backends.simulator.fast.crossbars import mvm_done, step_back, step_cluster
+from nmc.backends.simulator.fast.fills import cells_written, step_fill
+from nmc.backends.simulator.fast.jit import compiled
+from nmc.backends.simulator.fast.layout import FOREVER, State
 from nmc.backends.simulator.fast.messages import (
     arrived,
     left,
@@ -22,7 +17,14 @@ from nmc.backends.simulator.fast.messages import (
     step_out,
     step_port,
 )
-from nmc.backends.simulator.fast.sequencers import step_sequencer, step_vector, vec_done
+from nmc.backends.simulator.fast.meters import crowded, raiser
+from nmc.backends.simulator.fast.rows import first_word, merged
+from nmc.backends.simulator.fast.sequencers import (
+    start_sequencer,
+    step_sequencer,
+    step_vector,
+    vec_done,
+)
 from nmc.backends.simulator.fast.tasks import raise_semaphore
 
 __all__ = ["run_events"]
@@ -32,17 +34,22 @@ __all__ = ["run_events"]
 def run_events(m: State, max_cycles: int, until: int) -> int:
     """Go on until all is done, the trace is full, rows run short, or after cycle `until`.
 
-    Says which: ENDED, FULL, SHORT, LIMIT or UNWRITTEN.
+    Says which: ENDED, FULL, SHORT, LIMIT, UNWRITTEN or CROWDED.
     """
+    return run_cycles(first_word(m), min(max_cycles, k.LAST_CYCLE), until)
+
+
+@merged
+def run_cycles(m: State, max_cycles: int, until: int) -> int:
     margin = m[k.G_MARGIN]
     if not m[k.G_STARTED]:
         m[k.G_STARTED] = 1
         first = m[k.G_SEQ0]
         for s in range(first, first + m[k.G_SEQS] * k.S_WIDTH, k.S_WIDTH):
-            wake(m, 0, k.RANK_SEQUENCER, s)
+            start_sequencer(m, s)
     while True:
         cycle = following(m)
-        if cycle < 0:
+        if cycle == FOREVER:
             return k.ENDED
         if cycle > max_cycles:
             return k.LIMIT
@@ -50,12 +57,14 @@ def run_events(m: State, max_cycles: int, until: int) -> int:
             return k.FULL
         if m[k.G_FREE_TASKS] < margin or m[k.G_FREE_NODES] < 8 * margin:
             return k.SHORT
+        if crowded(m):
+            return k.CROWDED
         advance(m, cycle)
         if not run_cycle(m, cycle & (k.SLOTS - 1)):
             return k.UNWRITTEN
 
 
-@inlined
+@merged
 def run_cycle(m: State, place: int) -> bool:
     while m[k.SLOT0 + place]:
         node = drop(m, place)
@@ -71,7 +80,7 @@ def run_cycle(m: State, place: int) -> bool:
     return True
 
 
-@inlined
+@merged
 def step(m: State, rank: int, unit: int) -> None:
     if rank == k.RANK_SEQUENCER:
         step_sequencer(m, unit)
@@ -91,12 +100,13 @@ def step(m: State, rank: int, unit: int) -> None:
         step_memory(m, unit)
 
 
-@inlined
+@merged
 def effect(m: State, what: int, argument: int) -> None:
     if what == k.E_MVM:
         mvm_done(m, argument)
     elif what == k.E_RAISE:
-        raise_semaphore(m, m[argument + k.I_SEM], m[argument + k.I_N])
+        n = m[argument + k.I_N]
+        raise_semaphore(m, m[argument + k.I_SEM], n, raiser(m, argument))
     elif what == k.E_VEC:
         vec_done(m, argument)
     elif what == k.E_LEFT:

@@ -5,13 +5,13 @@ Nothing is unrolled: tables are as long as the program.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from nmc.backends.simulator.fast import layout as k
-from nmc.backends.simulator.fast.layout import State
+from nmc.backends.simulator.fast.layout import State, table
+from nmc.backends.simulator.fast.plans import groups, plan_tables
 from nmc.backends.simulator.machine import sram_sizes
 from nmc.backends.simulator.timing import (
     PlanTiming,
@@ -90,15 +90,34 @@ class Lowered:
     """Cores with a memory port, numbered."""
     classes: dict[int, int] = field(default_factory=dict[int, int])
     """Size classes by bytes."""
+    adc_classes: dict[tuple[int, int, int], int] = field(
+        default_factory=dict[tuple[int, int, int], int]
+    )
+    """ADCs of a cluster that always have the same to do have one number here."""
+    place_bits: int = 0
+    """What the place of a crossbar's row in its cluster takes up in keys; `key_bits`: with the
+    plan's priority."""
+    key_bits: int = 0
+    groups: list[list[int]] = field(default_factory=list[list[int]])
+    """Sequencers that share crossbars, of all that use any."""
+    in_order: set[int] = field(default_factory=set[int])
+    """Sequencers whose mvms are all of one plan, and so end in the order of their issue."""
 
     def code_range(self, sequencer: int) -> tuple[int, int]:
         """First instruction of a sequencer, and what comes after its last."""
-        after = [*self.first_code[1:], len(self.code)]
-        return self.first_code[sequencer], after[sequencer]
+        last = sequencer + 1 == len(self.first_code)
+        after = len(self.code) if last else self.first_code[sequencer + 1]
+        return self.first_code[sequencer], after
 
+    @property
+    def bar_width(self) -> int:
+        """Fields of a crossbar's row, its stages included."""
+        return k.X_STAGE0 + self.target.crossbar.sample_holds
 
-def table(rows: list[list[int]], width: int) -> State:
-    return np.asarray(rows, np.int64).reshape(len(rows), width)
+    def place_of(self, crossbar: int) -> int:
+        """Within its cluster, of those that hold tiles."""
+        first = bisect_right(self.clusters, (crossbar, len(self.crossbars))) - 1
+        return crossbar - self.clusters[first][0]
 
 
 def lower(program: p.Program, target: Target, inflight: int) -> Lowered:
@@ -115,6 +134,7 @@ def lower(program: p.Program, target: Target, inflight: int) -> Lowered:
                 low.instructions.append(placed.instruction)
                 low.code.append(instruction_row(low, core.core, placed.instruction))
     low.plan_tables = plan_tables(low)
+    low.groups = groups(low)
     return low
 
 
@@ -169,25 +189,6 @@ def number_tables(low: Lowered) -> None:
         semaphores += len(core.semaphores)
         low.plan0[core.core] = len(low.plans)
         low.plans += [plan_timing(q, low.program.tiles, low.target) for q in core.plans]
-
-
-def plan_tables(low: Lowered) -> tuple[State, State, State]:
-    """Plans, reads and bursts."""
-    plans: list[list[int]] = []
-    reads: list[list[int]] = []
-    bursts: list[list[int]] = []
-    width = low.target.adc.crossbars_per_cluster
-    for core in low.program.cores:
-        for plan, timing in zip(core.plans, low.plans[low.plan0[core.core] :], strict=False):
-            row = [timing.fill, timing.write_back, timing.priority, len(reads), len(timing.reads)]
-            plans.append([*row, -1, plan.input_bytes, plan.outputs, len(plans)])
-            for read, part in zip(plan.reads, timing.reads, strict=True):
-                x = low.crossbars[core.core, part.crossbar]
-                longest = max((burst.cycles for burst in part.bursts), default=0)
-                reads.append([x, len(bursts), len(part.bursts), read.tile, longest])
-                place = (core.core, part.crossbar // width)
-                bursts += [[low.adcs[*place, b.adc], b.cycles] for b in part.bursts]
-    return table(plans, k.P_WIDTH), table(reads, k.R_WIDTH), table(bursts, k.B_WIDTH)
 
 
 # Instructions

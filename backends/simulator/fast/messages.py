@@ -6,6 +6,7 @@ from nmc.backends.simulator.fast import layout as k
 from nmc.backends.simulator.fast.agenda import at, wake, wake_as
 from nmc.backends.simulator.fast.jit import inlined
 from nmc.backends.simulator.fast.layout import State
+from nmc.backends.simulator.fast.meters import meter_sent, meter_service, raiser
 from nmc.backends.simulator.fast.tasks import (
     commit,
     free_task,
@@ -22,6 +23,7 @@ __all__ = [
     "again",
     "arrived",
     "left",
+    "queue_of",
     "send",
     "served",
     "step_link",
@@ -58,6 +60,12 @@ def meet_memory(m: State, memory: int) -> None:
 
 
 # Sending
+
+
+@inlined
+def queue_of(op: int) -> int:
+    """Where a sequencer counts the messages of this operation that wait for the port."""
+    return k.S_NOC if op == k.OP_PUT or op == k.OP_SIGNAL else k.S_DMA
 
 
 @inlined
@@ -143,11 +151,12 @@ def out_number(m: State, memory: int) -> int:
 @inlined
 def leave(m: State, unit: int, task: int) -> None:
     now, size = m[k.G_NOW], flits(m, task)
+    meter_service(m, unit, task)
     m[unit + k.V_FREE] = now + size
     if route_of(m, task) > 0:
         to_link(m, task, now)
     else:
-        at(m, now + size, k.E_ARRIVED, task)
+        at(m, now + size, k.RANK_PORT, k.E_ARRIVED, task)
 
 
 @inlined
@@ -163,20 +172,20 @@ def enter(m: State, task: int, tail: int) -> None:
     """The head of an outbound message enters the port: its place in the queue is free."""
     s, code = m[task + k.T_SEQ], m[task + k.T_CODE]
     op = m[code + k.I_OP]
-    if op == k.OP_PUT or op == k.OP_SIGNAL:
-        m[s + k.S_NOC] -= 1
-    else:
-        m[s + k.S_DMA] -= 1
-    wake(m, m[k.G_NOW], k.RANK_SEQUENCER, s)
+    queue = queue_of(op)
+    m[s + queue] -= 1
+    meter_sent(m, s, queue, task)
+    if m[s + k.S_BLOCKED] == queue:
+        wake(m, max(m[k.G_NOW], m[s + k.S_DUE]), k.RANK_SEQUENCER, s)
     if op == k.OP_PUT or op == k.OP_STORE:
         sample(m, task, m[task + k.T_SRC], 0)
     if op == k.OP_PUT and m[code + k.I_DONE] > 0:
-        at(m, tail, k.E_LEFT, code)
+        at(m, tail, k.RANK_PORT, k.E_LEFT, code)
 
 
 @inlined
 def left(m: State, code: int) -> None:
-    raise_semaphore(m, m[code + k.I_DONE], 1)
+    raise_semaphore(m, m[code + k.I_DONE], 1, raiser(m, code))
 
 
 @inlined
@@ -194,13 +203,14 @@ def step_link(m: State, link: int) -> None:
     if task == 0:
         return
     now, size = m[k.G_NOW], flits(m, task)
+    meter_service(m, unit, task)
     m[unit + k.V_FREE] = now + size
     m[task + k.T_CROSSED] += 1
     head = now + m[k.G_HOP]
     if m[task + k.T_CROSSED] < m[route_of(m, task) + k.H_COUNT]:
         to_link(m, task, head)
     else:
-        at(m, head + size - 1, k.E_ARRIVED, task)
+        at(m, head + size - 1, k.RANK_LINK, k.E_ARRIVED, task)
     again(m, unit, k.RANK_LINK, m[link + k.K_NUMBER], link)
 
 
@@ -221,7 +231,7 @@ def arrived(m: State, task: int) -> None:
         n = m[code + k.I_N]
     elif op != k.OP_STORE:
         commit(m, task)
-    raise_semaphore(m, m[code + k.I_SEM], n)
+    raise_semaphore(m, m[code + k.I_SEM], n, m[task + k.T_SEQ])
     free_task(m, task)
 
 
@@ -238,8 +248,9 @@ def step_memory(m: State, memory: int) -> None:
     if m[code + k.I_OP] == k.OP_LOAD:
         sample(m, task, m[task + k.T_SRC], 0)
     now, cycles = m[k.G_NOW], m[code + k.I_CYCLES]
+    meter_service(m, unit, task)
     m[unit + k.V_FREE] = now + cycles
-    at(m, now + m[k.G_LATENCY] + cycles, k.E_SERVED, task)
+    at(m, now + m[k.G_LATENCY] + cycles, k.RANK_MEMORY, k.E_SERVED, task)
     again(m, unit, k.RANK_MEMORY, m[memory + k.M_NUMBER], memory)
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from nmc.backends.simulator.core import Cells
 from nmc.backends.simulator.fast import layout as k
-from nmc.backends.simulator.fast.layout import FOREVER, State
-from nmc.backends.simulator.fast.lowering import Lowered, table
+from nmc.backends.simulator.fast.layout import FOREVER, State, table
+from nmc.backends.simulator.fast.lowering import Lowered
+from nmc.backends.simulator.fast.meters import waited
+from nmc.backends.simulator.fast.plans import most_pairs
 
 __all__ = ["Machine", "enlarge", "machine"]
 
 TRACE_ROWS = 1 << 15
+
+MOST_PAIRS = 1 << 20
+"""A program whose sequencers can wait for each other in more ways than this is not metered."""
 
 
 @dataclass(slots=True)
@@ -31,14 +35,28 @@ class Machine:
         begin = self.begins[name]
         return self.m[begin : begin + count * width].reshape(count, width)
 
+    def meters(self, name: str, count: int, width: int) -> State:
+        """A view of the rows' meters; only of a machine that has them."""
+        begin = self.begins[name] + int(self.m[k.G_METER])
+        return self.m[begin : begin + count * width].reshape(count, width)
+
+    @property
+    def waits(self) -> State:
+        """A copy of the rows of waits: unit, waiting sequencer, holder, cycles."""
+        begin = int(self.m[k.G_PAIRS])
+        places = int(self.m[k.G_PAIRS_MASK]) + 1 if begin else 0
+        rows = self.m[begin : begin + places * k.W_WIDTH].reshape(places, k.W_WIDTH)
+        return rows[rows[:, k.W_UNIT] > 0]
+
     @property
     def trace(self) -> State:
         begin, count = int(self.m[k.G_TRACE]), int(self.m[k.G_ROWS])
         return self.m[begin : begin + count * k.TR_WIDTH].reshape(count, k.TR_WIDTH)
 
 
-def machine(low: Lowered, *, record: bool) -> Machine:
-    """At launch; with `record` the kernels write down which bytes move when."""
+def machine(low: Lowered, *, record: bool, meter: bool) -> Machine:
+    """At launch; with `record` the kernels write down which bytes move when, with `meter` who
+    waited for what."""
     sections = sections_of(low)
     begins: dict[str, int] = {}
     top = k.FIRST_ROW
@@ -55,12 +73,18 @@ def machine(low: Lowered, *, record: bool) -> Machine:
     trace = made.margin + (TRACE_ROWS if record else 64)
     made.m[k.G_TRACE], made.m[k.G_ROOM] = len(made.m), trace
     made.m = np.concatenate([made.m, np.zeros(trace * k.TR_WIDTH, np.int64)])
+    pairs = most_pairs(low) if meter else 0
+    if meter and pairs <= MOST_PAIRS:
+        add_meters(made, low, top - k.FIRST_ROW, pairs)
     return made
 
 
 def single_values(made: Machine, low: Lowered, record: bool) -> None:
     target = low.target
     values = {
+        k.G_FAR_FIRST: FOREVER,
+        k.G_KEY_BITS: low.key_bits,
+        k.G_PLACE_MASK: (1 << low.place_bits) - 1,
         k.G_SEQ0: made.begins["sequencer"],
         k.G_SEQS: len(low.first_code),
         k.G_DEPTH: target.core.queue_depth,
@@ -72,7 +96,7 @@ def single_values(made: Machine, low: Lowered, record: bool) -> None:
         k.G_LATENCY: target.memory_latency_cycles,
         k.G_RECORD: int(record),
         k.G_MARGIN: made.margin,
-        k.G_BAR: k.X_STAGE0 + target.crossbar.sample_holds,
+        k.G_BAR: low.bar_width,
     }
     for place, value in values.items():
         made.m[place] = value
@@ -83,20 +107,22 @@ def single_values(made: Machine, low: Lowered, record: bool) -> None:
 
 def sections_of(low: Lowered) -> dict[str, State]:
     plan, read, burst = low.plan_tables
-    queues, users = queue_rows(low)
+    groups, users = group_rows(low)
     tiles, overlaps = tile_rows(low)
+    numbers = [[core.core, 0, 0, 0, 0] for core in low.program.cores]
     return {
-        "core": core_rows(low, queues),
+        "core": table(numbers, k.C_WIDTH),
+        "group": groups,
         "sequencer": sequencer_rows(low),
         "code": table(low.code, k.I_WIDTH),
         "desc": table(low.desc, k.D_WIDTH),
         "semaphore": table([[v, 0] for c in low.program.cores for v in c.semaphores], k.A_WIDTH),
         "crossbar": crossbar_rows(low),
-        "cluster": table([list(cluster) for cluster in low.clusters], k.U_WIDTH),
+        "cluster": cluster_rows(low),
         "plan": plan,
         "read": read,
         "burst": burst,
-        "adc": np.zeros((len(low.adcs), 1), np.int64),
+        "adc": np.zeros((len(set(low.adc_classes.values())), 1), np.int64),
         "tile": tiles,
         "overlap": overlaps,
         "user": users,
@@ -109,9 +135,10 @@ def sections_of(low: Lowered) -> dict[str, State]:
 
 
 REFERENCES: tuple[tuple[str, int, str], ...] = (
-    ("core", k.C_QUEUES, "user"),
+    ("group", k.Q_FIRST, "user"),
     ("sequencer", k.S_CORE, "core"),
     ("sequencer", k.S_PC, "code"),
+    ("sequencer", k.S_GROUP, "group"),
     ("code", k.I_PLAN, "plan"),
     ("code", k.I_SEM, "semaphore"),
     ("code", k.I_DST, "desc"),
@@ -121,13 +148,16 @@ REFERENCES: tuple[tuple[str, int, str], ...] = (
     ("code", k.I_BACK, "route"),
     ("code", k.I_CLASS, "class"),
     ("code", k.I_XBAR, "crossbar"),
-    ("crossbar", k.X_CORE, "core"),
     ("crossbar", k.X_CLUSTER, "cluster"),
     ("cluster", k.U_FIRST, "crossbar"),
+    ("cluster", k.U_AFTER, "crossbar"),
+    ("cluster", k.U_ADC, "adc"),
     ("plan", k.P_READ0, "read"),
+    ("plan", k.P_SLOWEST, "read"),
     ("read", k.R_XBAR, "crossbar"),
     ("read", k.R_BURST0, "burst"),
     ("read", k.R_TILE, "tile"),
+    ("read", k.R_ADC, "adc"),
     ("burst", k.B_ADC, "adc"),
     ("tile", k.L_OVERLAPS, "overlap"),
     ("overlap", 0, "tile"),
@@ -158,62 +188,56 @@ def addresses(numbers: State, to: str, sections: dict[str, State], begins: dict[
     return np.where(numbers < 0, 0, there)
 
 
-def queue_rows(low: Lowered) -> tuple[list[tuple[int, int]], State]:
-    """The sequencers of each core that use its crossbars: first and count, and all of them."""
-    rows: list[tuple[int, int]] = []
+def group_rows(low: Lowered) -> tuple[State, State]:
+    """Groups of sequencers: first and count; and their sequencers, group after group."""
+    rows: list[list[int]] = []
     users: list[list[int]] = []
-    number = 0
-    for core in low.program.cores:
-        first = len(users)
-        for _ in core.sequencers:
-            begin, end = low.code_range(number)
-            if any(row[k.I_OP] in (k.OP_MVM, k.OP_CELLS) for row in low.code[begin:end]):
-                users.append([number])
-            number += 1
-        rows.append((first, len(users) - first))
-    return rows, table(users, 1)
-
-
-def core_rows(low: Lowered, queues: Sequence[tuple[int, int]]) -> State:
-    rows = np.zeros((len(low.program.cores), k.C_WIDTH), np.int64)
-    for row, core, (first, count) in zip(rows, low.program.cores, queues, strict=True):
-        row[k.C_NUMBER], row[k.C_QUEUES], row[k.C_QUEUE_COUNT] = core.core, first, count
-    return rows
+    for group in low.groups:
+        rows.append([len(users), len(group)])
+        users += [[number] for number in group]
+    return table(rows, k.Q_WIDTH), table(users, 1)
 
 
 def sequencer_rows(low: Lowered) -> State:
     rows: list[list[int]] = []
+    group_of = {number: n for n, group in enumerate(low.groups) for number in group}
     for dense, core in enumerate(low.program.cores):
         for index in range(len(core.sequencers)):
+            number = len(rows)
             row = [0] * k.S_WIDTH
-            row[k.S_CORE], row[k.S_INDEX] = dense, index
-            row[k.S_PC] = low.first_code[len(rows)]
+            row[k.S_CORE], row[k.S_INDEX], row[k.S_NUMBER] = dense, index, number
+            row[k.S_PC] = low.first_code[number]
+            row[k.S_GROUP] = group_of.get(number, -1)
+            row[k.S_IN_ORDER] = int(number in low.in_order)
             rows.append(row)
     return table(rows, k.S_WIDTH)
 
 
 def crossbar_rows(low: Lowered) -> State:
-    width = k.X_STAGE0 + low.target.crossbar.sample_holds
-    rows = np.zeros((len(low.crossbars), width), np.int64)
-    dense = {core.core: n for n, core in enumerate(low.program.cores)}
-    for (core, _), x in low.crossbars.items():
-        rows[x, k.X_CORE] = dense[core]
+    rows = np.zeros((len(low.crossbars), low.bar_width), np.int64)
     for number, (first, count) in enumerate(low.clusters):
         rows[first : first + count, k.X_CLUSTER] = number
-    rows[:, k.X_READY] = FOREVER
-    rows[:, k.X_MINFILL] = shortest_fills(low)
+    rows[:, k.X_KEY] = FOREVER
     return rows
 
 
-def shortest_fills(low: Lowered) -> State:
-    """By crossbar: the shortest fill of any plan that reads it."""
+def cluster_rows(low: Lowered) -> State:
+    """A fill that begins now has a sample ready after the shortest of the cluster, and a read."""
     plan, read, _ = low.plan_tables
-    shortest = np.full(len(low.crossbars), FOREVER >> 1)
+    shortest = np.full(len(low.crossbars), FOREVER)
     for timing in plan:
         begin = timing[k.P_READ0]
         bars = read[begin : begin + timing[k.P_READS], k.R_XBAR]
         shortest[bars] = np.minimum(shortest[bars], timing[k.P_FILL])
-    return np.where(shortest == FOREVER >> 1, 1, shortest)
+    rows = np.zeros((len(low.clusters), k.U_WIDTH), np.int64)
+    for row, (first, count) in zip(rows, low.clusters, strict=True):
+        row[k.U_FIRST], row[k.U_AFTER] = first, first + count
+        row[k.U_AHEAD] = max(1, shortest[first : first + count].min() + low.target.read_cycles)
+        row[k.U_WAKE] = FOREVER
+        its = read[(read[:, k.R_XBAR] >= first) & (read[:, k.R_XBAR] < first + count)]
+        same = len(its) and (its[:, k.R_BURSTS] == 1).all() and len(set(its[:, k.R_ADC])) == 1
+        row[k.U_ADC] = its[0, k.R_ADC] if same else -1
+    return rows
 
 
 def tile_rows(low: Lowered) -> tuple[State, State]:
@@ -226,6 +250,40 @@ def tile_rows(low: Lowered) -> tuple[State, State]:
         row[:] = int(number in cells.written), number, len(flat), len(others)
         flat += [[other] for other in others]
     return rows, table(flat, 1)
+
+
+# Meters
+
+
+def add_meters(made: Machine, low: Lowered, size: int, pairs: int) -> None:
+    """A second row for each row of the first `size` words, and the table of waits.
+
+    Half of that table is room for all that can be new before it is next looked at: in clusters,
+    which run ahead, and by one wait a cycle of any other unit or sequencer.
+    """
+    m, adcs = made.m, len(set(low.adc_classes.values()))
+    made.begins["adc meter"] = len(m) + size
+    made.m = np.concatenate([m, np.zeros(size + adcs * k.Y_WIDTH, np.int64)])
+    made.m[k.G_METER] = len(m) - k.FIRST_ROW
+    own = made.begins["adc meter"] + k.Y_WIDTH * np.arange(adcs)
+    made.meters("adc", adcs, 1)[:, 0] = own
+    semaphores = sum(len(core.semaphores) for core in low.program.cores)
+    made.meters("semaphore", semaphores, k.A_WIDTH)[:, k.AM_RAISED] = -1
+    code = made.meters("code", len(low.code), k.I_WIDTH)
+    for number in range(len(low.first_code)):
+        begin, after = low.code_range(number)
+        code[begin:after, k.IM_SEQ] = made.begins["sequencer"] + number * k.S_WIDTH
+    widen(made, 4 * (pairs + made.margin))
+
+
+def widen(made: Machine, least: int = 0) -> None:
+    """Make room for twice as many waits, and at least so many."""
+    m, waits = made.m, made.waits
+    places = max(2 * (int(m[k.G_PAIRS_MASK]) + 1), 1 << least.bit_length())
+    m[k.G_PAIRS], m[k.G_PAIRS_MASK], m[k.G_PAIRS_COUNT] = len(m), places - 1, 0
+    made.m = np.concatenate([m, np.zeros(places * k.W_WIDTH, np.int64)])
+    for unit, waiter, holder, cycles in waits.tolist():
+        waited(made.m, unit, waiter, holder, cycles)
 
 
 # Growth

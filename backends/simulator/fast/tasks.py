@@ -6,6 +6,7 @@ from nmc.backends.simulator.fast import layout as k
 from nmc.backends.simulator.fast.agenda import wake
 from nmc.backends.simulator.fast.jit import inlined
 from nmc.backends.simulator.fast.layout import State
+from nmc.backends.simulator.fast.meters import meter_raise
 
 __all__ = [
     "commit",
@@ -138,12 +139,13 @@ def commit(m: State, task: int) -> None:
 
 
 @inlined
-def raise_semaphore(m: State, semaphore: int, n: int) -> None:
-    """Let a semaphore rise, and wake those that it is high enough for."""
+def raise_semaphore(m: State, semaphore: int, n: int, by: int) -> None:
+    """Let a sequencer raise a semaphore, and wake those that it is high enough for."""
+    meter_raise(m, semaphore, by)
     value = m[semaphore + k.A_VALUE] + n
     m[semaphore + k.A_VALUE] = value
     s = m[semaphore + k.A_WAITING]
     while s:
         if value >= m[s + k.S_WANT]:
-            wake(m, m[k.G_NOW], k.RANK_SEQUENCER, s)
+            wake(m, max(m[k.G_NOW], m[s + k.S_DUE]), k.RANK_SEQUENCER, s)
         s = m[s + k.S_WNEXT]

@@ -132,4 +132,4 @@ def run(
     **options: Any,
 ) -> Result:
     program = p.Program("test", cores, tuple(tiles))
-    return simulate(program, target or chip(), {}, **options)
+    return simulate(program, target or chip(), {}, **({"engine": "reference"} | options))

@@ -34,6 +34,11 @@ class Ear:
         self.deepest = 0
         self.waiting: Counter[Unit] = Counter()
         self.origins: set[Origin] = set()
+        self.now = -1
+
+    def passed(self, cycle: int) -> None:
+        assert cycle > self.now
+        self.now = cycle
 
     def served(self, unit: Unit, origin: Origin, cycle: int, cycles: int) -> None:
         # One fill at a time for each sequencer, but all of a core's are one unit's.

@@ -52,7 +52,7 @@ def slices(parsed: Any) -> list[tuple[str, int, int, Any]]:
 def test_excerpt_is_the_official_schema() -> None:
     scalar = {
         getattr(official.TracePacket.DESCRIPTOR.fields[0], f"TYPE_{name}"): name.lower()
-        for name in ("UINT64", "UINT32", "INT64", "INT32", "FIXED64", "STRING", "BYTES")
+        for name in ("UINT64", "UINT32", "INT64", "INT32", "FIXED64", "STRING", "BYTES", "DOUBLE")
     }
     for name, fields in MESSAGES.items():
         known = official.DESCRIPTOR.message_types_by_name[name].fields_by_name
@@ -148,9 +148,9 @@ def test_counters_hold_what_the_trace_has() -> None:
         if p.track_descriptor.HasField("counter")
     }
     values = [
-        (p.timestamp, counters[p.track_event.track_uuid], p.track_event.counter_value)
-        for p in parsed.packet
-        if p.track_event.type == official.TrackEvent.TYPE_COUNTER
+        (p.timestamp, counters[e.track_uuid], getattr(e, e.WhichOneof("counter_value_field")))
+        for p, e in ((p, p.track_event) for p in parsed.packet)
+        if e.type == official.TrackEvent.TYPE_COUNTER
     ]
     assert values == [(c.cycle, trace.tracks[c.track].name, c.value) for c in trace.counts]
 

@@ -98,9 +98,11 @@ def test_flows_go_from_a_sender_to_the_wait_that_takes_its_token() -> None:
 def test_queues_fill_up_to_their_depth_and_empty() -> None:
     contents = compiled("chip")
     trace, _ = traced(contents, inflight=2)
-    last: dict[int, int] = {}
+    last: dict[int, float] = {}
     for count in trace.counts:
         unit = trace.tracks[count.track].unit
+        if unit == "pJ":
+            continue
         assert count.value >= 0
         if unit == "instructions":
             assert count.value <= contents.target.core.queue_depth

@@ -146,3 +146,20 @@ def test_a_race_fails_the_run(nmc: Nmc, here: Path) -> None:
     assert set(done.codes) == {"race"}
     assert done.json["diagnostics"][0]["member"] == "program/0-chip.asm"
     assert done.json["cycles"] > 0
+
+
+@pytest.mark.parametrize("words", [("--trace", "run.json"), ("--break", "0.0:1"), ("--step",)])
+def test_the_fast_engine_is_refused_where_somebody_watches(
+    nmc: Nmc, here: Path, words: tuple[str, ...]
+) -> None:
+    done = nmc("run", "exact.nmc", "-i", "random", "--engine", "fast", *words)
+    assert done.exit_code == 2
+    said = " ".join(done.stderr.split())
+    assert "`--engine fast` can't be traced or paused" in said
+    assert "leave it out, or give --engine reference" in said
+    assert not Path("run.json").exists()
+
+
+def test_a_trace_says_which_engine_made_it(nmc: Nmc, here: Path) -> None:
+    done = nmc("run", "exact.nmc", "-i", "random", "--trace", "run.json")
+    assert "by the reference engine" in done.stdout

@@ -57,6 +57,8 @@ def assert_same(slow: Result, fast: Result) -> None:
     assert slow.output_cycles == fast.output_cycles
     assert slow.sequencers == fast.sequencers
     assert slow.adcs == fast.adcs
+    assert slow.units == fast.units
+    assert slow.span == fast.span
     for name, array in slow.outputs.items():
         assert array.tobytes() == fast.outputs[name].tobytes()
 

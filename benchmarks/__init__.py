@@ -1,0 +1,1 @@
+"""What we claim about speed, memory and mapping: one command for each figure."""

@@ -1,0 +1,264 @@
+"""The rows of a few inputs, played through a placed mapping.
+
+Stages fire when their rows have come and their consumers' rings have room, as in the row-token
+game, but here that takes time: reads the time of `nmc.ir.stage_time`, shared by those who use the
+same ADCs, rows the time of the vector unit, which all of a core share, and the ways between cores
+theirs.  What the play leaves out is what happens within a row.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from nmc.ir import mapping as m
+from nmc.ir.predicting.events import Events
+from nmc.ir.predicting.players import Feeder, Finisher, Reader
+from nmc.ir.predicting.rings import Copy, TimedRing, copies_of, sends_of
+from nmc.ir.predicting.wires import Wires
+from nmc.ir.rows import emissions, feed_of
+from nmc.ir.stage_time import CoreTime, StageTime, flits
+from nmc.ir.target import Target
+
+__all__ = ["Played", "play"]
+
+LOOK_EVERY = 512
+"""Events between two looks at whether outputs have come to a steady pace."""
+
+STEADY = 3
+"""So many equal intervals, or patterns of intervals, are a steady pace."""
+
+LONGEST_PATTERN = 4
+
+TOLERANCE = 1e-3
+
+RELAY_CYCLES = 4
+"""From a row's arrival to its entering the port again: two waits, a signal and a put."""
+
+MOST_SHARED = 8
+"""Clusters that a copy is taken to share with others: its busiest ones, which hold it up."""
+
+Cluster = tuple[int, int]
+"""(core, cluster)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """`output_cycles`: when the last output of each input was there, of those that were played to
+    their end.  `finish_cycles`: by stage, when it had sent the last row of each input."""
+
+    output_cycles: tuple[float, ...]
+    finish_cycles: Mapping[int, tuple[float, ...]]
+
+    @property
+    def intervals(self) -> tuple[float, ...]:
+        return tuple(after - before for before, after in pairwise(self.output_cycles))
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether outputs have come to a pace, or to a pattern of a few that repeats."""
+        return self._pattern() > 0
+
+    def _pattern(self) -> int:
+        """The length of the shortest pattern that the last intervals repeat; 0 if there is none."""
+        for length in range(1, LONGEST_PATTERN + 1):
+            last = self.intervals[-STEADY * length :]
+            each = [sum(last[n : n + length]) for n in range(0, len(last), length)]
+            if len(last) == STEADY * length and max(each) - min(each) <= TOLERANCE * max(each):
+                return length
+        return 0
+
+    @property
+    def interval_cycles(self) -> float | None:
+        """The steady pace of outputs or, where they have none, their mean distance in the later
+        half, less the last, which has the chip to itself; None with one input."""
+        if not self.intervals:
+            return None
+        half = self.intervals[len(self.intervals) // 2 : -1] or self.intervals
+        last = self.intervals[-self._pattern() :] if self.is_steady else half
+        return sum(last) / len(last)
+
+
+def play(
+    mapping: m.Mapping,
+    target: Target,
+    times: Mapping[int, StageTime],
+    inputs: int,
+    *,
+    until_steady: bool = False,
+    sharing: bool = True,
+) -> Played:
+    """Play `inputs` inputs through the chip step whose stages, by their numbers, have `times`.
+
+    `until_steady`: stop as soon as outputs have come to a steady pace.  Without `sharing`, ADCs are
+    taken to have time for all at once.
+    """
+    return _Play(mapping, target, times, inputs, sharing).run_all(until_steady)
+
+
+class _Play:
+    def __init__(
+        self,
+        mapping: m.Mapping,
+        target: Target,
+        times: Mapping[int, StageTime],
+        inputs: int,
+        sharing: bool,
+    ) -> None:
+        self.mapping, self.target, self.inputs = mapping, target, inputs
+        self.events = Events()
+        self.wires = Wires(target, self.events)
+        self.rings: dict[tuple[int, int], list[m.Ring]] = {}
+        for ring in mapping.rings:
+            self.rings.setdefault((ring.stage, ring.operand), []).append(ring)
+        self.takers: dict[int, list[TimedRing]] = {}
+        """Rings by the stream whose rows they take."""
+        self.makers: dict[int, list[Finisher]] = {}
+        """Finishers by the stream that they make, in order of copies."""
+        self.feeders: list[Feeder] = []
+        copies = list(copies_of(mapping, times))
+        self.loads: dict[Cluster, float] = {}
+        """Of clusters on which several copies convert: how long for an input, all together."""
+        users: Counter[Cluster] = Counter()
+        for copy in copies:
+            for cluster, cycles in _clusters(copy).items():
+                users[cluster] += 1
+                self.loads[cluster] = self.loads.get(cluster, 0.0) + cycles * copy.phases
+        self.loads = {c: n for c, n in self.loads.items() if sharing and users[c] > 1}
+        for copy in copies:
+            self.add(copy)
+        for stream, rings in self.takers.items():
+            self.connect(stream, rings)
+
+    def run_all(self, until_steady: bool) -> Played:
+        for feeder in self.feeders:
+            feeder.wake()
+        for finisher in self.finishers():
+            if finisher.reader is not None:
+                finisher.reader.wake()
+            finisher.wake()
+
+        def is_enough(_: int) -> bool:
+            return until_steady and self.played().is_steady
+
+        self.events.go(LOOK_EVERY, is_enough)
+        return self.played()
+
+    def finishers(self) -> Iterator[Finisher]:
+        for made in self.makers.values():
+            yield from made
+
+    def played(self) -> Played:
+        ends = [f.stored for f in self.finishers() if f.sinks and any(f.emits)]
+        return Played(
+            tuple(max(cycles) for cycles in zip(*ends, strict=False)),
+            {n: tuple(f.sent) for f in self.finishers() for n in f.copy.numbers},
+        )
+
+    def add(self, copy: Copy) -> None:
+        """A copy's players and its rings."""
+        mapping, stage = self.mapping, copy.stage
+        stream = mapping.streams[stage.output]
+        rings = [self.ring(copy, number) for number in range(len(stage.operands))]
+        reader = self.reader(copy, rings[0]) if copy.times[0].cores else None
+        finisher = Finisher(
+            self.events,
+            self.wires,
+            copy,
+            reader,
+            rings[1:] if reader is not None else rings,
+            rings,
+            emissions(mapping, stage).tolist(),
+            len(stream.sinks),
+            stream.cols * mapping.made_chans(stage)[1] * stream.element_bytes,
+            self.inputs,
+        )
+        finisher.sends = [[] for _ in finisher.emits]
+        for ring in finisher.waits_for:
+            ring.readers.append(finisher)
+        if reader is not None:
+            reader.finisher = finisher
+        self.makers.setdefault(stage.output, []).append(finisher)
+
+    def ring(self, copy: Copy, number: int) -> TimedRing:
+        operand = copy.stage.operands[number]
+        rings = [ring for stage in copy.numbers for ring in self.rings[stage, number]]
+        timed = TimedRing(
+            copy,
+            number,
+            feed_of(self.mapping, copy.stage, operand),
+            min(ring.depth for ring in rings),
+            tuple(ring for ring in rings if ring.parent < 0),
+            max((self.relayed(ring) for ring in rings), default=0.0),
+        )
+        self.takers.setdefault(operand.stream, []).append(timed)
+        return timed
+
+    def relayed(self, ring: m.Ring) -> float:
+        """Cycles in which a row comes from the root of a tree of rings to this one."""
+        stream, cycles = self.mapping.streams, 0.0
+        while ring.parent >= 0:
+            parent = self.mapping.rings[ring.parent]
+            operand = self.mapping.stages[ring.stage].operands[ring.operand]
+            pixel = self.mapping.seen_chans(operand)[1] * stream[operand.stream].element_bytes
+            size = flits(stream[operand.stream].cols * pixel, self.target)
+            cycles += RELAY_CYCLES + size + self.wires.way(parent.core, ring.core)
+            ring = parent
+        return cycles
+
+    def reader(self, copy: Copy, ring: TimedRing) -> Reader:
+        cycles = max(time.compute_cycles for time in copy.times)
+        latency = max(
+            self.latency(core, stage.home)
+            for stage, time in zip(copy.stages, copy.times, strict=True)
+            for core in time.cores
+        )
+        total = copy.times[0].firings * self.inputs
+        rate = copy.times[0].cores[0].phases / cycles
+        shared = [
+            (self.loads[c], c, cost) for c, cost in _clusters(copy).items() if c in self.loads
+        ]
+        asks = tuple((c, rate, cost) for _, c, cost in sorted(shared, reverse=True)[:MOST_SHARED])
+        reader = Reader(self.events, cycles, latency, ring, total, asks)
+        ring.readers.append(reader)
+        return reader
+
+    def latency(self, core: CoreTime, home: int) -> float:
+        """From the end of a firing's reading until a core's sums are at home."""
+        written = max(0, core.latency_cycles - core.read_cycles)
+        if core.core == home:
+            return written
+        return written + 2 + flits(core.part_bytes, self.target) + self.wires.way(core.core, home)
+
+    def connect(self, stream: int, rings: list[TimedRing]) -> None:
+        """Give a stream's makers their sends, and rings those who write to them."""
+        described = self.mapping.streams[stream]
+        if not described.producers:
+            for ring in rings:
+                operand = ring.consumer.stage.operands[ring.operand]
+                chans = self.mapping.seen_chans(operand)[1]
+                nbytes = described.cols * chans * described.element_bytes
+                feeder = Feeder(self.wires, ring, nbytes, self.inputs)
+                ring.writers.append(feeder)
+                self.feeders.append(feeder)
+            return
+        makers = self.makers[stream]
+        copies = [finisher.copy for finisher in makers]
+        every = sends_of(self.mapping, copies, rings, self.target)
+        for finisher, sends in zip(makers, every, strict=True):
+            finisher.sends = sends
+            for ring in {id(s.ring): s.ring for turn in sends for s in turn}.values():
+                ring.writers.append(finisher)
+
+
+def _clusters(copy: Copy) -> dict[Cluster, float]:
+    """Cycles a phase of the busiest ADC of each cluster that a copy converts on."""
+    most: dict[Cluster, float] = {}
+    for time in copy.times:
+        for core in time.cores:
+            for (number, cluster, _), cycles in core.adc_cycles.items():
+                key = (number, cluster)
+                most[key] = max(most.get(key, 0.0), cycles / core.phases)
+    return most

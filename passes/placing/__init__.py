@@ -1,0 +1,1 @@
+"""Where stages and tiles go on the chip: the parts of the pass `place`."""
