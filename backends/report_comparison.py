@@ -1,4 +1,4 @@
-"""Predicted beside simulated: interval, latency, energy, and when each stage is done."""
+"""Predicted beside simulated: interval, latency, energy, and when each layer is done."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from nmc.backends.energy.runs import mac_count
 from nmc.backends.report_prediction import predicted_energy
 from nmc.backends.simulator.fast import run_timing
 from nmc.backends.simulator.result import Result
+from nmc.ir.layers import layers_of
 from nmc.ir.mapping import Kind
 from nmc.ir.prediction import Prediction, StepPrediction, predict
 
@@ -33,7 +34,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class StageComparison:
-    """When a stage has sent the last row of a lone input, in its chip step."""
+    """When a layer's last part has sent its last row of a lone input, in its chip step."""
 
     name: str
     step: int
@@ -44,8 +45,8 @@ class StageComparison:
 class Comparison:
     """Of all chip steps together, in a run of `inputs` inputs in flight and one of a lone input.
 
-    `interval_cycles`: the pace of outputs, without the first ones and the last.  `energy_j`: of an
-    input of the longer run.  `busiest_share`: of that pace, how much the busiest ADC is busy.
+    `interval_cycles`: the pace of outputs, without the first ones and the last ones.  `energy_j`:
+    of an input of the longer run.  `busiest_share`: of that pace, how much the busiest ADC is busy.
     """
 
     inputs: int
@@ -83,9 +84,10 @@ def compare(contents: Contents, inputs: int, *, prediction: Prediction | None = 
 
 
 def steady_interval(output_cycles: Sequence[int]) -> float:
-    """Mean distance of outputs in the later half, less the last, which has the chip to itself."""
+    """Mean distance of outputs in the middle third: the first fill the pipeline, and the last have
+    more of the chip to themselves."""
     distances = [after - before for before, after in pairwise(output_cycles)]
-    chosen = distances[len(distances) // 2 : -1] or distances
+    chosen = distances[len(distances) // 3 : 2 * len(distances) // 3 + 1]
     return sum(chosen) / len(chosen)
 
 
@@ -103,11 +105,16 @@ def _stages(contents: Contents, step: StepPrediction, alone: Result) -> list[Sta
         if use.step == step.step
         and use.role == ("post" if mapping.stages[use.stage].kind is Kind.MATRIX else "rows")
     }
+    expected = {stage.stage: stage.done_cycles for stage in step.stages}
     return [
         StageComparison(
-            mapping.stages[stage.stage].name,
+            layer.name,
             step.step,
-            Compared(stage.done_cycles, ended[stage.stage]),
+            Compared(
+                max(expected[stage] for stage in layer.stages),
+                max(ended[stage] for stage in layer.stages),
+            ),
         )
-        for stage in step.stages
+        for layer in layers_of(mapping)
+        if mapping.stages[layer.first].step == step.step
     ]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from collections.abc import Mapping as Dict
 from dataclasses import dataclass, field
-from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nmc.backends.report_counts import AdcPlace, Counts, Place, count, tile_numbers
+from nmc.backends.report_layers import LayerFigures, part_reports, stage_reports
 from nmc.backends.report_prediction import prediction_report
 from nmc.backends.report_records import (
     AdcReport,
@@ -27,12 +26,14 @@ from nmc.backends.report_records import (
     StreamReport,
     Totals,
 )
+from nmc.ir.adc_load import adc_balance
 from nmc.ir.costs import host_share, macs
 from nmc.ir.graph import Node, Unit
-from nmc.ir.mapping import Mapping, Stage, StepKind, Stream, Tile
+from nmc.ir.layers import layer_names
+from nmc.ir.mapping import Mapping, StepKind, Tile
 from nmc.ir.matrices import nodes_by_result
 from nmc.ir.ops import Onnx
-from nmc.ir.prediction import Prediction, StagePrediction, predict
+from nmc.ir.prediction import Prediction, predict
 from nmc.ir.program import Program
 from nmc.ir.program_words import encode_words
 from nmc.ir.target import Target
@@ -49,7 +50,9 @@ def report_data(contents: Contents) -> ReportData:
     """Everything that a stranger needs to judge the mapping; counts are per input."""
     sheet = Sheet(contents)
     manifest, calibration = contents.manifest, contents.manifest.calibration
-    stages = tuple(sheet.stages())
+    figures = sheet.figures()
+    parts = tuple(part_reports(figures))
+    stages = tuple(stage_reports(figures, parts))
     cores = tuple(sheet.cores())
     return ReportData(
         manifest.model.name,
@@ -61,6 +64,7 @@ def report_data(contents: Contents) -> ReportData:
         sheet.totals(stages, cores),
         prediction_report(contents, sheet.prediction),
         stages,
+        parts,
         tuple(sheet.crossbars()),
         tuple(sheet.adcs()),
         cores,
@@ -125,58 +129,18 @@ class Sheet:
             macs(node),
         )
 
-    # Parts
-
-    def stages(self) -> Iterator[StageReport]:
-        tiles: dict[int, dict[int, Tile]] = {}
-        for number, tile in enumerate(self.mapping.tiles):
-            tiles.setdefault(tile.stage, {})[number] = tile
-        made, busiest = self.counts.conversions_by_stage(), self.counts.busiest_by_stage()
-        predicted = self.prediction.stages
-        for number, stage in enumerate(self.mapping.stages):
-            yield self.stage(
-                number, stage, tiles.get(number, {}), made[number], busiest[number],
-                predicted[number],
-            )  # fmt: skip
-
-    def stage(
-        self,
-        number: int,
-        stage: Stage,
-        tiles: Dict[int, Tile],
-        conversions: int,
-        adc_cycles: int,
-        predicted: StagePrediction,
-    ) -> StageReport:
-        crossbars = tuple(sorted({(t.core, t.crossbar) for t in tiles.values()}))
-        output = self.mapping.streams[stage.output]
-        return StageReport(
-            stage.name,
-            self.mapping.steps[stage.step].name,
-            stage.kind,
-            stage.unit,
-            stage.way,
-            stage.copies,
-            tuple(self.node(self.nodes[name]) for name in stage.nodes),
-            stage.home,
-            stage.cores,
-            output.value,
-            output.rows,
-            output.cols,
-            output.chans,
-            stage.macs,
-            tuple((b.rows, b.outputs * prod(stage.grid)) for b in stage.blocks),
-            len(tiles),
-            crossbars,
-            self.cells(tiles.values()),
-            sum(self.nonzero[i] for i in tiles) * self.cells_per_channel,
-            len(crossbars) * self.cells_per_crossbar,
-            self.counts.reads[number],
-            conversions,
-            adc_cycles,
-            round(predicted.time.input_cycles),
-            round(predicted.done_cycles),
+    def figures(self) -> LayerFigures:
+        return LayerFigures(
+            self.mapping,
+            self.counts,
+            self.prediction.stages,
+            {i: count * self.cells_per_channel for i, count in self.nonzero.items()},
+            self.cells_per_crossbar,
+            lambda name: self.node(self.nodes[name]),
+            self.cells,
         )
+
+    # Parts
 
     def crossbars(self) -> Iterator[CrossbarReport]:
         placed: defaultdict[Place, list[Tile]] = defaultdict(list)
@@ -213,87 +177,90 @@ class Sheet:
 
     def cores(self) -> Iterator[CoreReport]:
         crossbars = Counter(core for core, _ in {(t.core, t.crossbar) for t in self.mapping.tiles})
-        sequencers = self.sequencers()
-        roles = self.sram_roles()
-        active = {core for core, _ in (*sequencers, *roles)} | set(crossbars)
-        for core in sorted(active):
-            listed = [(step, s) for (of, step), part in sequencers.items() if of == core
-                      for s in part]  # fmt: skip
-            busiest = Counter(step for step, _ in listed)
+        sequencers, roles, semaphores = self.sequencers(), self.sram_roles(), self.semaphores()
+        for core in sorted({*sequencers, *roles, *crossbars}):
+            listed = sequencers.get(core, [])
+            busiest = Counter(sequencer.step for sequencer in listed)
             held = max(
-                (by_role for (of, _), by_role in roles.items() if of == core),
-                key=lambda by_role: sum(by_role.values()),
+                roles.get(core, {}).values(), key=lambda by_role: sum(by_role.values()),
                 default=Counter[str](),
-            )
-            semaphores = (
-                len(c.semaphores) for p in self.programs.values() for c in p.cores if c.core == core
-            )
+            )  # fmt: skip
             yield CoreReport(
                 core,
                 crossbars[core],
                 self.target.core.crossbars,
                 max(busiest.values(), default=0),
                 self.target.core.sequencers,
-                max(semaphores, default=0),
+                semaphores.get(core, 0),
                 self.target.core.semaphores,
                 sum(held.values()),
                 self.target.core.sram_bytes,
                 dict(sorted(held.items())),
-                tuple(s for _, s in listed),
+                tuple(listed),
             )
 
-    def sequencers(self) -> dict[tuple[int, int], list[SequencerReport]]:
-        """By (core, step)."""
-        return {
-            (core.core, step): [
-                SequencerReport(
-                    self.mapping.steps[step].name,
-                    i,
-                    s.label,
-                    len(s.instructions),
-                    int(encode_words(s.instructions).size) * WORD_BYTES,
-                )
-                for i, s in enumerate(core.sequencers)
-            ]
-            for step, program in self.programs.items()
-            for core in program.cores
-        }
+    def sequencers(self) -> dict[int, list[SequencerReport]]:
+        """By core, step after step."""
+        listed: defaultdict[int, list[SequencerReport]] = defaultdict(list)
+        for step, program in self.programs.items():
+            for core in program.cores:
+                listed[core.core] += [
+                    SequencerReport(
+                        self.mapping.steps[step].name,
+                        i,
+                        s.label,
+                        len(s.instructions),
+                        int(encode_words(s.instructions).size) * WORD_BYTES,
+                    )
+                    for i, s in enumerate(core.sequencers)
+                ]
+        return listed
 
-    def sram_roles(self) -> dict[tuple[int, int], Counter[str]]:
-        """Bytes by role, by (core, step)."""
-        held: defaultdict[tuple[int, int], Counter[str]] = defaultdict(Counter)
-        for ring in self.mapping.rings:
-            step = self.mapping.stages[ring.stage].step
-            held[ring.core, step]["ring"] += ring.depth * ring.row_bytes
-        for buffer in self.mapping.buffers:
-            step = self.mapping.stages[buffer.stage].step
-            held[buffer.core, step][buffer.role] += buffer.bytes
+    def semaphores(self) -> dict[int, int]:
+        """By core, of the step that needs most of them."""
+        most: dict[int, int] = {}
+        for program in self.programs.values():
+            for core in program.cores:
+                most[core.core] = max(most.get(core.core, 0), len(core.semaphores))
+        return most
+
+    def sram_roles(self) -> dict[int, dict[int, Counter[str]]]:
+        """Bytes by role, by core and step."""
+        held: defaultdict[int, dict[int, Counter[str]]] = defaultdict(dict)
+        for core, stage, role, size in (
+            *((r.core, r.stage, "ring", r.depth * r.row_bytes) for r in self.mapping.rings),
+            *((b.core, b.stage, b.role, b.bytes) for b in self.mapping.buffers),
+        ):
+            step = self.mapping.stages[stage].step
+            held[core].setdefault(step, Counter())[role] += size
         return held
 
     def streams(self) -> Iterator[StreamReport]:
+        layers = layer_names(self.mapping)
+        rings: defaultdict[int, list[RingReport]] = defaultdict(list)
+        for ring in self.mapping.rings:
+            stage = self.mapping.stages[ring.stage]
+            rings[stage.operands[ring.operand].stream].append(
+                RingReport(stage.name, ring.operand, ring.core, ring.depth, ring.row_bytes)
+            )
+        consumers: defaultdict[int, dict[str, None]] = defaultdict(dict)
+        for stage in self.mapping.stages:
+            for operand in stage.operands:
+                consumers[operand.stream][layers[stage.name]] = None
         for number, stream in enumerate(self.mapping.streams):
-            yield self.stream(number, stream)
-
-    def stream(self, number: int, stream: Stream) -> StreamReport:
-        uses = dict.fromkeys(self.mapping.consumers(number))
-        names = dict.fromkeys(self.mapping.stages[stage].name for stage, _ in uses)
-        rings = [
-            RingReport(self.mapping.stages[r.stage].name, r.operand, r.core, r.depth, r.row_bytes)
-            for r in self.mapping.rings
-            if (r.stage, r.operand) in uses
-        ]
-        return StreamReport(
-            stream.value,
-            self.mapping.steps[stream.step].name,
-            stream.dtype,
-            stream.rows,
-            stream.cols,
-            stream.chans,
-            self.mapping.stages[stream.producer].name if stream.producer >= 0 else "",
-            tuple(names),
-            bool(stream.sinks),
-            tuple(rings),
-        )
+            made = self.mapping.stages[stream.producer].name if stream.producer >= 0 else ""
+            yield StreamReport(
+                stream.value,
+                self.mapping.steps[stream.step].name,
+                stream.dtype,
+                stream.rows,
+                stream.cols,
+                stream.chans,
+                layers.get(made, ""),
+                tuple(consumers[number]),
+                bool(stream.sinks),
+                tuple(rings[number]),
+            )
 
     def host(self) -> Iterator[HostReport]:
         whole = sum(macs(node) for node in self.contents.graph)
@@ -323,6 +290,8 @@ class Sheet:
             share.host_macs,
             sum(self.counts.conversions.values()),
             sum(self.counts.busiest(step) for step in self.programs),
+            sum(adc_balance(self.mapping, self.target, step).bound for step in self.programs),
+            max((stage.steps for stage in stages), default=0),
             sum(s.program_bytes for core in cores for s in core.sequencers),
             sum(program.frame_bytes for program in self.programs.values()),
         )

@@ -11,6 +11,7 @@ __all__ = [
     "HostReport",
     "NodeReport",
     "NoteReport",
+    "PartReport",
     "PredictionReport",
     "ReportData",
     "RingReport",
@@ -37,14 +38,21 @@ class NodeReport:
 
 @dataclass(frozen=True, slots=True)
 class StageReport:
-    """A stage, and for matrices how it lies on crossbars.
+    """A layer, all its copies and pieces together, and for matrices how it lies on crossbars.
 
-    `blocks`: rows and outputs of each part of the matrix.  `crossbars`: (core, crossbar) of each
-    tile's place.  `cells_used` are those of its tiles, of `cells_there` on its crossbars;
-    `cells_nonzero` of them hold a level other than 0.  `reads`: mvms per input.  `conversions`:
-    per input, all ADCs.  `adc_cycles`: cycles per input of the busiest ADC for this stage alone.
-    Predicted: `cycles` per input that the stage takes with all that it uses to itself, and
-    `done_cycles`, when it has sent the last row of a lone input.
+    Each of `copies` does every so many-th of its rows; each copy is `pieces`, which make some of
+    the channels.  `grid`: output rows and pixels that one read gives.  `homes` are the cores of
+    its vector work, `cores` all that it lies on.  `blocks`: rows and columns of each part of its
+    matrix, of one copy.  `crossbars`: (core, crossbar) of each tile's place.  `cells_used` are
+    those of its tiles, of `cells_there` on its crossbars; `cells_nonzero` of them hold a level
+    other than 0.
+
+    Per input: `reads`, the mvms of all cores; `steps`, the reads that the copy with most of them
+    makes one after the other; `conversions` and `adc_work_cycles`, those of all ADCs;
+    `adc_cycles`, those of the ADC that has most to do for this layer, `copy_adc_cycles` the same
+    where only the work of one copy counts.  Predicted: `cycles` per input that its slowest part
+    takes with all that it uses to itself, and `done_cycles`, when the last row of a lone input has
+    been sent.
     """
 
     name: str
@@ -53,8 +61,10 @@ class StageReport:
     unit: str
     way: str
     copies: int
+    pieces: int
+    grid: tuple[int, int]
     nodes: tuple[NodeReport, ...]
-    home: int
+    homes: tuple[int, ...]
     cores: tuple[int, ...]
     output: str
     output_rows: int
@@ -68,8 +78,11 @@ class StageReport:
     cells_nonzero: int
     cells_there: int
     reads: int
+    steps: int
     conversions: int
+    adc_work_cycles: int
     adc_cycles: int
+    copy_adc_cycles: int
     cycles: int
     done_cycles: int
 
@@ -79,8 +92,30 @@ class StageReport:
 
 
 @dataclass(frozen=True, slots=True)
+class PartReport:
+    """One stage of the mapping: a piece of a copy of layer number `layer`.  Figures as in
+    `StageReport`, of this part alone."""
+
+    name: str
+    layer: int
+    copy: int
+    piece: int
+    home: int
+    cores: tuple[int, ...]
+    tiles: int
+    crossbars: tuple[tuple[int, int], ...]
+    reads: int
+    steps: int
+    conversions: int
+    adc_cycles: int
+    cycles: int
+    done_cycles: int
+
+
+@dataclass(frozen=True, slots=True)
 class CrossbarReport:
-    """A crossbar in use: by which stages, how full, and how many conversions an input costs."""
+    """A crossbar in use: by which parts of layers, how full, and how many conversions an input
+    costs."""
 
     core: int
     crossbar: int
@@ -100,7 +135,7 @@ class CrossbarReport:
 
 @dataclass(frozen=True, slots=True)
 class AdcReport:
-    """An ADC in use: conversions per input, the cycles they take, and for which stages."""
+    """An ADC in use: conversions per input, the cycles they take, and for which parts of layers."""
 
     core: int
     cluster: int
@@ -141,7 +176,7 @@ class CoreReport:
 
 @dataclass(frozen=True, slots=True)
 class RingReport:
-    """The row buffer of one consumer: `depth` rows of `row_bytes` on a core."""
+    """The row buffer of one part of a consumer: `depth` rows of `row_bytes` on a core."""
 
     stage: str
     operand: int
@@ -152,7 +187,8 @@ class RingReport:
 
 @dataclass(frozen=True, slots=True)
 class StreamReport:
-    """A tensor that flows by rows; `producer` is empty when it comes from global memory."""
+    """A tensor that flows by rows; `producer` and `consumers` are layers, the former empty when it
+    comes from global memory."""
 
     value: str
     step: str
@@ -189,8 +225,10 @@ class NoteReport:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """`adc_bound_cycles`: no schedule of these tiles takes fewer cycles for an input, summed over
-    chip steps: in each, the busiest ADC must make its conversions."""
+    """Summed over chip steps: `adc_bound_cycles`, no schedule of these tiles on their places takes
+    fewer cycles for an input, since the busiest ADC must make its conversions; `adc_least_cycles`,
+    no other placement of the same tiles has a busiest ADC with less to do.  `bottleneck_steps`:
+    the most reads that a copy of any layer makes for an input."""
 
     crossbars_used: int
     crossbars_available: int
@@ -206,6 +244,8 @@ class Totals:
     host_macs: int
     conversions: int
     adc_bound_cycles: int
+    adc_least_cycles: int
+    bottleneck_steps: int
     program_bytes: int
     global_bytes_per_input: int
 
@@ -228,7 +268,10 @@ class PredictionReport:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """Everything that a mapping file says about how a model lies on a chip."""
+    """Everything that a mapping file says about how a model lies on a chip.
+
+    `stages` are its layers, `parts` the stages of the mapping that each of them consists of.
+    """
 
     model: str
     target: str
@@ -239,6 +282,7 @@ class ReportData:
     totals: Totals
     prediction: PredictionReport
     stages: tuple[StageReport, ...]
+    parts: tuple[PartReport, ...]
     crossbars: tuple[CrossbarReport, ...]
     adcs: tuple[AdcReport, ...]
     cores: tuple[CoreReport, ...]

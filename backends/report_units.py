@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from nmc.backends.execute import Execution
 from nmc.backends.simulator.result import KINDS, Result, UnitUse, Who
 
 __all__ = ["Contention", "KindTotal", "UnitRow", "Wait", "contention"]
+
+
+NO_LAYERS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +81,16 @@ class Contention:
     waits: tuple[Wait, ...]
 
 
-def contention(execution: Execution) -> Contention:
-    """Of a run whose engine has accounted for units; without units of one that has not."""
+def contention(execution: Execution, layers: Mapping[str, str] = NO_LAYERS) -> Contention:
+    """Of a run whose engine has accounted for units; without units of one that has not.
+
+    `layers` has the layer of each stage by their names; stages that it lacks count as layers.
+    """
     rows = [
         row
         for step in execution.steps
         if step.result is not None
-        for row in unit_rows(step.name, step.result)
+        for row in unit_rows(step.name, step.result, layers)
     ]
     ranked = sorted(rows, key=lambda row: (-row.use.waited, -row.share, KINDS.index(row.use.kind)))
     return Contention(
@@ -94,15 +101,16 @@ def contention(execution: Execution) -> Contention:
     )
 
 
-def unit_rows(step: str, result: Result) -> Iterator[UnitRow]:
-    layers = {(use.core, use.index): layer_of(use.label) for use in result.sequencers}
+def unit_rows(step: str, result: Result, layers: Mapping[str, str]) -> Iterator[UnitRow]:
+    served = {(use.core, use.index): layer_of(use.label, layers) for use in result.sequencers}
     for use in result.units:
-        yield UnitRow(step, result.span, use, ranking(unit_waits(use, layers)))
+        yield UnitRow(step, result.span, use, ranking(unit_waits(use, served)))
 
 
-def layer_of(label: str) -> str:
-    """The stage that a sequencer serves; its own label if it serves none."""
-    return label.rpartition(".")[0] or label
+def layer_of(label: str, layers: Mapping[str, str]) -> str:
+    """The layer that a sequencer serves; its own label if it serves none."""
+    stage = label.rpartition(".")[0] or label
+    return layers.get(stage, stage)
 
 
 def unit_waits(use: UnitUse, layers: Mapping[Who, str]) -> list[Wait]:

@@ -87,7 +87,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--mesh", default="", help="such as 36x32")
     parser.add_argument("--size", type=int, default=0, help="side of a built network's image")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--inflight", type=int, default=16)
+    parser.add_argument("--inflight", type=int, default=32)
     parser.add_argument("--stages", action="store_true", help="also when each stage is done")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()

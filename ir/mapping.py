@@ -220,7 +220,8 @@ class Stage:
       each place of the window (product).
     - UPSAMPLE: `factors` of rows and pixels; BLOCKS: `factors` is the block's height and width.
     - CROP: `starts` and `steps` of rows, pixels, channels.
-    - MATRIX, ROWS, CONCAT: `pixels`, how many pixels of a row are accumulated and worked on at a time.
+    - MATRIX, ROWS, CONCAT: `pixels`, how many pixels of a row are accumulated and worked on at a
+      time.
     - MATRIX: `grid`, the output rows and pixels that one read gives.  The last ones of a row, and
       the last rows, may lie beyond the output; they are computed and dropped.
     - RELAYOUT: `placing`, digits (size, destination stride in elements) of the operand's places

@@ -15,13 +15,14 @@ from nmc.ir.matrices import nodes_by_result
 from nmc.ir.predicting.loads import Loads, Unit, unit_loads
 from nmc.ir.predicting.passing import passing_times
 from nmc.ir.predicting.play import play
+from nmc.ir.rows import feed_of
 from nmc.ir.stage_time import StageTime, StageTimes
 from nmc.ir.target import Target
 
 __all__ = ["Prediction", "StagePrediction", "StepPrediction", "predict", "stage_times"]
 
 FEWEST_INPUTS, MOST_INPUTS = 4, 24
-PLAYED_FIRINGS = 12_000
+PLAYED_FIRINGS = 8_000
 """Inputs played to find the pace at which outputs come: so many that they fire that often."""
 
 MOST_FIRINGS = 60_000
@@ -95,10 +96,12 @@ def stage_times(mapping: m.Mapping, graph: Graph, target: Target) -> dict[int, S
     tiles: dict[int, list[m.Tile]] = {}
     for tile in mapping.tiles:
         tiles.setdefault(tile.stage, []).append(tile)
-    rings: dict[int, int] = {}
+    outlets = [float(len(stream.sinks)) for stream in mapping.streams]
     for ring in (r for r in mapping.rings if r.parent < 0):
-        stream = mapping.stages[ring.stage].operands[ring.operand].stream
-        rings[stream] = rings.get(stream, 0) + 1
+        stage = mapping.stages[ring.stage]
+        operand = stage.operands[ring.operand]
+        taken = len(feed_of(mapping, stage, operand).rows)
+        outlets[operand.stream] += taken / mapping.streams[operand.stream].rows
     nodes, model = nodes_by_result(graph), StageTimes(target)
     return {
         index: model.of(
@@ -106,7 +109,7 @@ def stage_times(mapping: m.Mapping, graph: Graph, target: Target) -> dict[int, S
             stage,
             tiles.get(index, []),
             nodes,
-            outlets=rings.get(stage.output, 0) + len(mapping.streams[stage.output].sinks),
+            outlets=outlets[stage.output],
         )
         for index, stage in enumerate(mapping.stages)
     }

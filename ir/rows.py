@@ -25,10 +25,13 @@ __all__ = [
     "firings",
     "makers_of",
     "met_chans",
+    "returns_apart",
     "rows_per_firing",
     "turn_numbers",
 ]
 
+
+FEW_PARTNERS = 6
 
 _BY_INPUT_ROW = (Kind.MEAN, Kind.RELAYOUT, Kind.UPSAMPLE, Kind.BLOCKS, Kind.CROP)
 """Kinds that fire once per row of their operand; the others fire for their output rows."""
@@ -185,6 +188,13 @@ def makers_of(mapping: Mapping, operand: Operand, feed: Feed) -> Makers:
     met = [i for i, stage in enumerate(pieces) if met_chans(mapping, stage, operand)[1] > 0]
     sources = (np.unique(copy)[:, None] * first.pieces + np.array(met)).reshape(-1)
     return Makers(sources, copy[:, None] == sources // first.pieces)
+
+
+def returns_apart(sources: int, cores: int) -> bool:
+    """Whether a matrix on so many cores, whose rings at home have so many sources in all, gives
+    their slots back in a sequencer of its own: what finishes rows has much to do for each already,
+    and should be one short loop."""
+    return sources + cores > FEW_PARTNERS
 
 
 def met_chans(mapping: Mapping, stage: Stage, operand: Operand) -> tuple[int, int]:

@@ -22,6 +22,9 @@ from nmc.ir.vector_work import Part, VectorWork, fill_work, vector_cycles, vecto
 
 __all__ = ["CoreTime", "StageTime", "StageTimes", "flits"]
 
+PUT_CYCLES = 2
+"""Of a sequencer: a wait for room and a put."""
+
 
 def flits(nbytes: int, target: Target) -> int:
     """A head flit with the address, and the payload's."""
@@ -57,9 +60,9 @@ class StageTime:
     """Cycles of one copy, which fires `firings` times in an input and emits rows in `emitting`.
 
     Of the sequencer that finishes and sends rows: `turn_cycles` in each firing, `emission_cycles`
-    besides in each that emits; of both the vector unit has `vector_cycles` in the mean of all
-    firings, for `instructions`.  `runs`: pieces in which a row is worked on, so that reading and
-    finishing overlap.
+    besides in each that emits, and `put_cycles` to issue what it sends; of these the vector unit
+    has `vector_cycles` in the mean of all firings, for `instructions`.  `runs`: pieces in which a
+    row is worked on, so that reading and finishing overlap.
     """
 
     firings: int
@@ -67,6 +70,7 @@ class StageTime:
     cores: tuple[CoreTime, ...]
     turn_cycles: float
     emission_cycles: float
+    put_cycles: float
     vector_cycles: float
     instructions: float
     runs: int
@@ -74,7 +78,8 @@ class StageTime:
     @property
     def finish_cycles(self) -> float:
         """Of the sequencer that finishes rows, in the mean of all firings."""
-        return self.turn_cycles + self.emission_cycles * self.emitting / self.firings
+        emission = self.emission_cycles + self.put_cycles
+        return self.turn_cycles + emission * self.emitting / self.firings
 
     @property
     def compute_cycles(self) -> float:
@@ -103,7 +108,7 @@ class StageTime:
         return self.firings * max(each, default=0)
 
     def finish_after(self, emits: bool) -> float:
-        """What is left to finish of a firing once all of it has been read, if it is read at all."""
+        """What is left to finish of a firing, but for sending, once all of it has been read."""
         whole = self.turn_cycles + self.emission_cycles * emits
         overlapped = self.compute_cycles * (self.runs - 1) / self.runs
         return max(whole / self.runs, whole - overlapped)
@@ -123,11 +128,11 @@ class StageTimes:
         tiles: Sequence[m.Tile],
         nodes: Mapping[str, Node],
         *,
-        outlets: int = 1,
+        outlets: float = 1.0,
     ) -> StageTime:
         """The time of a copy of a stage with these tiles.
 
-        `nodes` by their first results; `outlets`, how many rings and outputs take its rows.
+        `nodes` by their first results; `outlets`, how many rings and outputs take each of its rows.
         """
         is_matrix = stage.kind is m.Kind.MATRIX
         if is_matrix and any(t.crossbar < 0 for t in tiles):
@@ -195,7 +200,7 @@ class StageTimes:
         stage: m.Stage,
         cores: tuple[CoreTime, ...],
         work: Iterable[VectorWork],
-        outlets: int,
+        outlets: float,
         count: int,
     ) -> StageTime:
         emits = emissions(mapping, stage)
@@ -207,13 +212,13 @@ class StageTimes:
         runs = _runs(mapping, stage) if cores else 1
         often = {Part.TURN: 1.0, Part.EMISSION: (emits > 0).mean(), Part.INPUT: 1 / count}
         waits = 2 * len(stage.operands)
-        sends = 2 * rows * outlets + runs * 3 * len(cores) + 1
         return StageTime(
             count,
             int((emits > 0).sum()),
             cores,
             cycles[Part.TURN] + cycles[Part.INPUT] / count + waits,
-            cycles[Part.EMISSION] + sends,
+            cycles[Part.EMISSION] + runs * 3 * len(cores) + 1,
+            PUT_CYCLES * rows * outlets,
             float(sum(cycles[part] * often[part] for part in Part)),
             float(sum(issued[part] * often[part] for part in Part)),
             runs,

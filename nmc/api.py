@@ -28,6 +28,7 @@ from nmc.data import InputData
 from nmc.frontend import Source
 from nmc.ir.diagnostics import Diagnostic, NmcError, Report, error
 from nmc.ir.graph import Array
+from nmc.ir.layers import layer_names
 from nmc.ir.target import Target
 from nmc.output import atomic, check_writable
 from nmc.pipeline import Observer
@@ -84,7 +85,7 @@ class Run:
     @property
     def contention(self) -> Contention:
         """How busy each unit was, why it was idle, and which layer waited for which."""
-        return contention(self.execution)
+        return contention(self.execution, layer_names(self.contents.mapping))
 
     @property
     def energy(self) -> EnergyReport:

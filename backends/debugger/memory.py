@@ -12,6 +12,7 @@ from nmc.backends.program_places import ProgramPlaces
 from nmc.backends.simulator.machine import Machine
 from nmc.backends.simulator.memory import Memory
 from nmc.ir.graph import DTYPES, Array, dtype_name
+from nmc.ir.layers import layers_of
 from nmc.ir.text import did_you_mean
 
 __all__ = ["buffer_lines", "memory_lines", "view_lines"]
@@ -37,12 +38,14 @@ def view_lines(
         known = list(dict.fromkeys(view.role for view in found(places, layer)))
         hint = did_you_mean(role, known) or f"it has {', '.join(known)}"
         raise refuse(f"layer `{layer}` has no buffer `{role}`", hint)
+    several = len({view.layer for view in chosen}) > 1
     for view in chosen:
         memory = machine.cores[view.core].memory
         values = tensor(memory, view.address, view.dtype, view.shape)
         sizes = "x".join(map(str, view.shape))
         place = f"core {view.core}, bytes {view.address}..{view.address + view.nbytes - 1}"
-        yield f"{type_name(view)}[{sizes}] ({view.axes}), {place}"
+        of = f"{view.layer}: " if several else ""
+        yield f"{of}{type_name(view)}[{sizes}] ({view.axes}), {place}"
         yield from array_lines(values[lane_of(memory, lane)])
 
 
@@ -76,15 +79,16 @@ def lane_of(memory: Memory, words: Sequence[str]) -> int:
 
 
 def found(places: ProgramPlaces, layer: str | None) -> list[View]:
-    """The views of a layer by name or number, of all layers if None."""
+    """The views of a layer by name or number, or of one of its stages by name; all if None."""
     listed = list(views(places))
     if layer is None:
         return listed
-    stages = places.mapping.stages
-    named = layer
-    if layer.isdecimal() and len(layer) < 10 and int(layer) < len(stages):
-        named = stages[int(layer)].name
-    mine = [view for view in listed if view.layer == named]
+    layers = layers_of(places.mapping)
+    named = {layer}
+    for index, each in enumerate(layers):
+        if layer in (str(index), each.name):
+            named |= {places.mapping.stages[i].name for i in each.stages}
+    mine = [view for view in listed if view.layer in named]
     if not mine:
         hint = did_you_mean(layer, [view.layer for view in listed])
         raise refuse(f"there is no layer `{layer}` with buffers", hint or "`buffers` lists them")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from nmc.backends.energy.cells import cell_read_pj, plan_cells
@@ -30,7 +30,7 @@ PJ_PER_UW_NS = 1e-3
 class Charge:
     """`count` events of one kind that one sequencer caused, at `e_pj` each.
 
-    `layer` is the stage by its name, empty where a sequencer serves none.
+    `layer` goes by its name, and is empty where a sequencer serves none.
     """
 
     core: int
@@ -64,13 +64,19 @@ class Leak:
 
 
 def charges_of(
-    program: Program, result: Result, target: Target, activity: float
+    program: Program,
+    result: Result,
+    target: Target,
+    activity: float,
+    layers: Mapping[str, str],
 ) -> Iterator[Charge]:
-    """The events of all sequencers of a chip step, those that happened."""
+    """The events of all sequencers of a chip step, those that happened; `layers` has the layer of
+    each stage that isn't called like it."""
     cores = {core.core: core for core in program.cores}
     for use in result.sequencers:
         cell_pj = sequencer_cell_pj(program, cores[use.core], use, target, activity)
-        layer = use.label.rpartition(".")[0]
+        stage = use.label.rpartition(".")[0]
+        layer = layers.get(stage, stage)
         for component, event, count, e_pj in priced(use.events, target, cell_pj):
             if count:
                 yield Charge(use.core, layer, component, event, count, e_pj)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -89,7 +89,7 @@ class EnergyReport:
 
     @property
     def by_layer_pj(self) -> dict[str, float]:
-        """By stage, in order of their names; what none of them caused is UNATTRIBUTED."""
+        """By layer, in order of their names; what none of them caused is UNATTRIBUTED."""
         sums = grouped(self.charges, lambda charge: charge.layer)
         sums[UNATTRIBUTED] = sums.get(UNATTRIBUTED, 0.0) + self.leakage_pj
         return dict(sorted(sums.items()))
@@ -154,18 +154,24 @@ def energy_of(
     macs: MacCount,
     *,
     activity: float | None = None,
+    layers: Mapping[str, str] | None = None,
 ) -> EnergyReport:
     """The energy of the chip steps of a run, each a program and what its simulation gave.
 
     `activity` is the mean of (digit / highest digit)^2 over inputs, rows and phases; without it
-    all digits count as equally likely.
+    all digits count as equally likely.  `layers` has the layer of each stage by their names;
+    without it stages count as layers.
     """
     used = digit_activity(target) if activity is None else activity
     inputs = {len(result.output_cycles) for _, result in runs}
     if len(inputs) > 1:
         raise ValueError(f"steps with different numbers of inputs in flight: {sorted(inputs)}")
     return EnergyReport(
-        tuple(c for program, result in runs for c in charges_of(program, result, target, used)),
+        tuple(
+            charge
+            for program, result in runs
+            for charge in charges_of(program, result, target, used, layers or {})
+        ),
         tuple(leak for program, result in runs for leak in leaks_of(program, result, target)),
         inputs.pop() if inputs else 1,
         sum(result.cycles for _, result in runs) / target.clock_ghz,

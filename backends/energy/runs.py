@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nmc.backends.energy.report import EnergyReport, MacCount, energy_of
 from nmc.ir.graph import Unit
+from nmc.ir.layers import layer_names
 from nmc.ir.mapping import Mapping
 
 if TYPE_CHECKING:
@@ -28,7 +29,13 @@ def energy_of_run(
     runs = [
         (programs[step.name], step.result) for step in execution.steps if step.result is not None
     ]
-    return energy_of(runs, contents.target, mac_count(contents.mapping), activity=activity)
+    return energy_of(
+        runs,
+        contents.target,
+        mac_count(contents.mapping),
+        activity=activity,
+        layers=layer_names(contents.mapping),
+    )
 
 
 def mac_count(mapping: Mapping) -> MacCount:
@@ -36,5 +43,6 @@ def mac_count(mapping: Mapping) -> MacCount:
     among them."""
     counts: Counter[str] = Counter()
     for stage in mapping.stages:
-        counts[stage.unit] += stage.macs
+        if stage.copy == 0:  # each copy states what all of them do together
+            counts[stage.unit] += stage.macs
     return MacCount(counts[Unit.CROSSBAR], counts[Unit.VECTOR])

@@ -32,12 +32,13 @@ def command(session: Session, file: str, what: str | None, which: str | None) ->
 
 
 def layer(session: Session, compiled: Compiled, name: str) -> int:
-    from nmc.report.places import find_stage, stage_data, stage_lines
+    from nmc.report.places import find_layer, layer_data, layer_lines
 
-    contents, report = compiled.contents, compiled.report()
-    index = find_stage(contents.mapping, name)
-    data = stage_data(contents, report, index)
-    return session.result(data, stage_lines(contents, report, index))
+    contents = compiled.contents
+    found = find_layer(contents.mapping, name)
+    report = compiled.report()
+    data = layer_data(contents, report, found)
+    return session.result(data, layer_lines(contents, report, found))
 
 
 def crossbar(session: Session, compiled: Compiled, text: str) -> int:
@@ -52,6 +53,7 @@ def crossbar(session: Session, compiled: Compiled, text: str) -> int:
 def whole(session: Session, compiled: Compiled, file: str) -> int:
     from dataclasses import asdict
 
+    from nmc.ir.layers import layers_of
     from nmc.report.text import bytes_text, table, wrap
 
     manifest = compiled.contents.manifest
@@ -61,7 +63,7 @@ def whole(session: Session, compiled: Compiled, file: str) -> int:
         folders.setdefault(folder + slash, []).append(member.bytes)
     rows = [(name, str(len(sizes)), bytes_text(sum(sizes))) for name, sizes in folders.items()]
     given = {name: value for name, value in manifest.options.items() if value}
-    layers = ", ".join(stage.name for stage in compiled.contents.mapping.stages)
+    layers = ", ".join(layer.name for layer in layers_of(compiled.contents.mapping))
     lines = [
         f"{file}: {manifest.format} {manifest.version}, written by nmc {manifest.tool_version}",
         f"  model     {manifest.model.name}, sha256 {manifest.model.sha256[:16]}...",

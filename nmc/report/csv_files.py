@@ -15,6 +15,7 @@ from nmc.backends.report_records import (
     CrossbarReport,
     HostReport,
     NoteReport,
+    PartReport,
     StageReport,
     StreamReport,
     Totals,
@@ -28,6 +29,7 @@ __all__ = ["write_csv"]
 
 TABLES: dict[str, type] = {
     "stages": StageReport,
+    "parts": PartReport,
     "crossbars": CrossbarReport,
     "adcs": AdcReport,
     "cores": CoreReport,

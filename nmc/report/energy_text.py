@@ -9,7 +9,7 @@ from nmc.report.text import count, percent, table, wrap
 if TYPE_CHECKING:
     from nmc.backends.energy import AreaReport, Claim, EnergyReport
 
-__all__ = ["area_data", "area_lines", "energy_data", "energy_lines"]
+__all__ = ["area_data", "area_lines", "energy_data", "energy_lines", "joules"]
 
 COUNTED = {
     "array": "cells alone",

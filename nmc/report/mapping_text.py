@@ -23,18 +23,26 @@ from nmc.report.text import (
 )
 
 if TYPE_CHECKING:
-    from nmc.backends.report_records import ReportData, StageReport
+    from nmc.backends.report_records import AdcReport, ReportData, RingReport, StageReport
 
 __all__ = ["crossbar_places", "ranges", "report_lines"]
 
 ADCS_SHOWN = 12
 CORES_SHOWN = 32
+FULLEST_SHOWN = 12
 NAME = 20
+MILLION = 1_000_000
+PLACES = 3
+"""Layers on up to so many cores are shown crossbar by crossbar, others core by core."""
+
+RUNS = 6
 LEGEND = (
     "# is what `inspect FILE layer #` takes. It does a matrix of rows x outputs, or the vector "
-    "work that is named. An input costs so many reads and conversions; ADC cyc is what the layer's "
-    "busiest ADC needs for it at least, cum the share of all layers' ADC cyc up to this one."
+    "work that is named. Its copies take turns at its rows; x 2: each is cut into 2 pieces by "
+    "channels. For an input a copy makes so many reads, all of them together so many conversions; "
+    "ADC cyc is what the layer's busiest ADC needs for it at least"
 )
+CUM = ", cum the share of the work of all ADCs up to this layer"
 
 
 def report_lines(
@@ -53,7 +61,7 @@ def report_lines(
         ("where each layer lies", place_lines(report)),
         ("what the host does, and why", host_lines(report)),
         ("ADCs, busiest first", adc_lines(report)),
-        ("cores", core_lines(report)),
+        ("cores" + of_many(report), core_lines(report)),
         ("deepest row buffers", buffer_lines(report)),
         ("remarks of the compiler", remark_lines(report)),
         ("layers by their full names", name_lines(report) if full else []),
@@ -74,32 +82,41 @@ def name_lines(report: ReportData) -> list[str]:
 
 
 def layer_lines(report: ReportData) -> list[str]:
-    """One row a stage; `cum` adds up the cycles of the busiest ADCs, stage by stage."""
+    """One row a layer; `cum` adds up the cycles of all ADCs, layer by layer."""
     names = stage_names(report)
-    whole = sum(stage.adc_cycles for stage in report.stages)
+    whole = sum(stage.adc_work_cycles for stage in report.stages)
     rows, so_far = [], 0
     for index, stage in enumerate(report.stages):
-        so_far += stage.adc_cycles
+        so_far += stage.adc_work_cycles
         on = bool(stage.tiles)
         rows.append(
             (
                 str(index),
                 names[stage.name],
                 matrix_text(stage),
+                copies_text(stage),
                 str(len(stage.crossbars)) if on else "-",
                 percent(stage.occupancy) if on else "-",
-                count(stage.reads) if on else "-",
-                count(stage.conversions) if on else "-",
+                count(stage.steps) if on else "-",
+                conversions_text(stage.conversions) if on else "-",
                 count(stage.adc_cycles) if on else "-",
                 percent(so_far / whole) if whole else "-",
             )
         )
-    head = ("#", "layer", "does", "xbars", "full", "reads", "convs", "ADC cyc", "cum")
-    return [
-        *fitted(head, rows, left=("layer", "does"), drop=("reads", "cum", "full", "does")),
-        "",
-        *wrap(LEGEND, line_width(), indent=0),
-    ]
+    head = ("#", "layer", "does", "copies", "xbars", "full", "reads", "convs", "ADC cyc", "cum")
+    shown = fitted(head, rows, left=("layer", "does"), drop=("full", "cum", "reads", "does"))
+    legend = LEGEND + CUM if shown[0].endswith("cum") else LEGEND
+    return [*shown, "", *wrap(f"{legend}.", line_width(), indent=0)]
+
+
+def conversions_text(conversions: int) -> str:
+    """Every digit of what is read easily, three of what is not."""
+    return count(conversions) if conversions < MILLION else number(conversions)
+
+
+def copies_text(stage: StageReport) -> str:
+    """14 x 2: copies, and pieces of each where there are several."""
+    return f"{stage.copies} x {stage.pieces}" if stage.pieces > 1 else str(stage.copies)
 
 
 def matrix_text(stage: StageReport) -> str:
@@ -115,8 +132,7 @@ def place_lines(report: ReportData) -> list[str]:
     lines: list[str] = []
     names, width = stage_names(report), line_width()
     for index, stage in enumerate(report.stages):
-        place = crossbar_places(stage.crossbars) or f"vector unit of core {stage.home}"
-        lines += wrap(f"{index} {names[stage.name]}: {place}", width, indent=4)
+        lines += wrap(f"{index} {names[stage.name]}: {place_text(stage)}", width, indent=4)
         origin = ", ".join(short(name, width - 16) for name in onnx_names(stage))
         if origin:
             lines += wrap(f"    from {origin}", width, indent=8)
@@ -131,6 +147,26 @@ def onnx_names(stage: StageReport) -> list[str]:
         for name in node.onnx_nodes:
             names.setdefault(name, source.split(": ")[0])
     return [f"{name} ({source})" if source else name for name, source in names.items()]
+
+
+def place_text(stage: StageReport) -> str:
+    """``crossbars 0-3 of core 0``; of layers on many cores: ``88 crossbars of cores 3-9, 14``."""
+    way = f", by {stage.way}" if stage.way not in ("", "im2col") else ""
+    if not stage.crossbars:
+        plural = "units of cores" if len(stage.homes) > 1 else "unit of core"
+        return f"vector {plural} {cut_ranges(stage.homes)}"
+    cores = sorted({core for core, _ in stage.crossbars})
+    if len(cores) <= PLACES:
+        return crossbar_places(stage.crossbars) + way
+    return f"{len(stage.crossbars)} crossbars of cores {cut_ranges(cores)}{way}"
+
+
+def cut_ranges(numbers: Sequence[int]) -> str:
+    """0-3, 5; of very many the first few runs, and how many there are."""
+    parts = ranges(numbers).split(", ")
+    if len(parts) <= RUNS:
+        return ", ".join(parts)
+    return f"{', '.join(parts[:RUNS])}, ... ({len(set(numbers))} cores)"
 
 
 def crossbar_places(places: Iterable[tuple[int, int]]) -> str:
@@ -169,31 +205,40 @@ def host_lines(report: ReportData) -> list[str]:
 
 
 def adc_lines(report: ReportData) -> list[str]:
-    numbers = {stage.name: i for i, stage in enumerate(report.stages)}
-    ranked = sorted(report.adcs, key=lambda adc: (-adc.cycles, adc.core, adc.cluster, adc.adc))
-    most = ranked[0].cycles if ranked else 0
+    """Busiest first; those of the same layers that do the same share a line."""
+    numbers = {part.name: part.layer for part in report.parts}
+    alike: defaultdict[tuple[int, int, str], list[AdcReport]] = defaultdict(list)
+    for adc in report.adcs:
+        layers = ranges([numbers[name] for name in adc.stages])
+        alike[-adc.cycles, -adc.conversions, layers].append(adc)
+    ranked = sorted(alike.items())
+    most = -ranked[0][0][0] if ranked else 0
     rows = [
         (
-            str(adc.core),
-            str(adc.cluster),
-            str(adc.adc),
-            count(adc.conversions),
-            count(adc.cycles),
-            bar(adc.cycles / most if most else 0.0, 12),
-            short(ranges([numbers[name] for name in adc.stages]), 18),
+            str(adcs[0].core),
+            str(adcs[0].cluster),
+            str(adcs[0].adc),
+            str(len(adcs)),
+            count(-conversions),
+            count(-cycles),
+            bar(-cycles / most if most else 0.0, 12),
+            short(layers, 18),
         )
-        for adc in ranked[:ADCS_SHOWN]
+        for (cycles, conversions, layers), adcs in ranked[:ADCS_SHOWN]
     ]
     if not rows:
         return []
-    head = ("core", "cluster", "ADC", "conversions", "cycles", "", "layers")
-    return [
-        *fitted(head, rows, left=("", "layers"), drop=("",)),
-        *more(len(ranked) - ADCS_SHOWN, "ADCs"),
-    ]
+    head = ("core", "cluster", "ADC", "alike", "conversions", "cycles", "", "layers")
+    hidden = sum(len(adcs) for _, adcs in ranked[ADCS_SHOWN:])
+    return [*fitted(head, rows, left=("", "layers"), drop=("",)), *more(hidden, "ADCs")]
 
 
 def core_lines(report: ReportData) -> list[str]:
+    """All cores if they are few, else those whose memory is fullest."""
+    shown = report.cores
+    if len(shown) > CORES_SHOWN:
+        ranked = sorted(report.cores, key=lambda core: (-core.sram_bytes_used, core.core))
+        shown = tuple(ranked[:FULLEST_SHOWN])
     rows = [
         (
             str(core.core),
@@ -202,7 +247,7 @@ def core_lines(report: ReportData) -> list[str]:
             f"{bytes_text(core.sram_bytes_used)} of {bytes_text(core.sram_bytes_available)}",
             short(", ".join(f"{r} {bytes_text(b)}" for r, b in roles(core.sram_bytes_by_role)), 32),
         )
-        for core in report.cores[:CORES_SHOWN]
+        for core in shown
     ]
     if not rows:
         return []
@@ -210,8 +255,12 @@ def core_lines(report: ReportData) -> list[str]:
     cut = ("sequencers", "most of it")
     return [
         *fitted(head, rows, left=cut[1:], drop=cut),
-        *more(len(report.cores) - CORES_SHOWN, "cores"),
+        *more(len(report.cores) - len(shown), "cores"),
     ]
+
+
+def of_many(report: ReportData) -> str:
+    return ", fullest memory first" if len(report.cores) > CORES_SHOWN else ""
 
 
 def roles(held: dict[str, int]) -> list[tuple[str, int]]:
@@ -220,21 +269,36 @@ def roles(held: dict[str, int]) -> list[tuple[str, int]]:
 
 
 def buffer_lines(report: ReportData) -> list[str]:
-    rings = [(ring, stream) for stream in report.streams for ring in stream.rings]
-    rings.sort(key=lambda pair: (-pair[0].depth * pair[0].row_bytes, pair[0].stage))
+    """Of each layer and what it takes the largest row buffer, largest first."""
+    layers = {part.name: report.stages[part.layer].name for part in report.parts}
+    held: defaultdict[tuple[str, str], list[RingReport]] = defaultdict(list)
+    for stream in report.streams:
+        for ring in stream.rings:
+            held[stream.value, layers[ring.stage]].append(ring)
+    largest = [
+        (max(rings, key=ring_bytes), value, layer, len(rings))
+        for (value, layer), rings in held.items()
+    ]
+    largest.sort(key=lambda entry: (-ring_bytes(entry[0]), entry[2]))
     names = stage_names(report)
     values = short_names([stream.value for stream in report.streams], NAME)
     rows = [
         (
-            values[stream.value],
-            names[ring.stage],
+            values[value],
+            names[layer],
             str(ring.core),
             str(ring.depth),
-            bytes_text(ring.depth * ring.row_bytes),
+            bytes_text(ring_bytes(ring)),
+            str(several),
         )
-        for ring, stream in rings[:6]
+        for ring, value, layer, several in largest[:6]
     ]
-    return table(("of", "to", "core", "rows", "size"), rows, left=(0, 1)) if rows else []
+    head = ("of", "to", "core", "rows", "size", "of buffers")
+    return table(head, rows, left=(0, 1)) if rows else []
+
+
+def ring_bytes(ring: RingReport) -> int:
+    return ring.depth * ring.row_bytes
 
 
 def remark_lines(report: ReportData) -> list[str]:

@@ -3,34 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from nmc.ir.diagnostics import NmcError, error
+from nmc.ir.layers import layers_of
 from nmc.ir.text import did_you_mean
-from nmc.report.text import bytes_text, count, percent, plural, table, wrap
+from nmc.report.mapping_text import cut_ranges, more, ranges
+from nmc.report.text import bytes_text, count, fitted, percent, plural, table, wrap
 
 if TYPE_CHECKING:
     from nmc.backends.container import Contents
     from nmc.backends.report_records import ReportData, StageReport
     from nmc.ir.mapping import Mapping, Stage, Tile
 
-__all__ = ["crossbar_data", "crossbar_lines", "find_crossbar", "find_stage", "stage_data",
-           "stage_lines"]  # fmt: skip
+__all__ = ["Found", "crossbar_data", "crossbar_lines", "find_crossbar", "find_layer",
+           "layer_data", "layer_lines"]  # fmt: skip
 
+WIDTH = 78
 PICTURE = (16, 64)
+STAGES_SHOWN = 2
+PARTS_SHOWN = 16
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
-def find_stage(mapping: Mapping, name: str) -> int:
-    """A stage by name, by number, or by a node or value of it; `bad-option` if there is none."""
-    stages = mapping.stages
-    if name.isdecimal() and int(name) < len(stages):
-        return int(name)
-    for index, stage in enumerate(stages):
-        if name in (stage.name, *stage.nodes, mapping.streams[stage.output].value):
-            return index
-    hint = did_you_mean(name, [stage.name for stage in stages])
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Layer number `layer`, and those of its stages that are meant: all, or one."""
+
+    layer: int
+    stages: tuple[int, ...]
+
+
+def find_layer(mapping: Mapping, name: str) -> Found:
+    """A layer by name, by number, or by a node or value of it, or one copy or piece of it by the
+    stage's name; `bad-option` if there is none."""
+    layers = layers_of(mapping)
+    if name.isdecimal() and len(name) < 10 and int(name) < len(layers):
+        return Found(int(name), tuple(layers[int(name)].stages))
+    for number, layer in enumerate(layers):
+        stage = mapping.stages[layer.first]
+        if name in (layer.name, *stage.nodes, mapping.streams[stage.output].value):
+            return Found(number, tuple(layer.stages))
+    for number, layer in enumerate(layers):
+        for index in layer.stages:
+            if name == mapping.stages[index].name:
+                return Found(number, (index,))
+    hint = did_you_mean(name, [layer.name for layer in layers])
     raise NmcError(error("bad-option", f"there is no layer `{name}`", remedy=hint))
 
 
@@ -55,36 +74,90 @@ def find_crossbar(contents: Contents, text: str) -> tuple[int, int]:
 # A layer
 
 
-def stage_data(contents: Contents, report: ReportData, index: int) -> dict[str, Any]:
-    mapping = contents.mapping
+def layer_data(contents: Contents, report: ReportData, found: Found) -> dict[str, Any]:
+    mapping, wanted = contents.mapping, set(found.stages)
     return {
-        "layer": asdict(report.stages[index]),
-        "stage": asdict(mapping.stages[index]),
-        "tiles": [{"index": i, **asdict(tile)} for i, tile in mapping.tiles_of(index)],
-        "rings": [asdict(r) for r in mapping.rings if r.stage == index],
-        "buffers": [asdict(b) for b in mapping.buffers if b.stage == index],
-        "sequencers": [asdict(s) for s in mapping.sequencers if s.stage == index],
+        "layer": asdict(report.stages[found.layer]),
+        "parts": [asdict(report.parts[index]) for index in found.stages],
+        "stages": [asdict(mapping.stages[index]) for index in found.stages],
+        "tiles": [
+            {"index": i, **asdict(t)} for i, t in enumerate(mapping.tiles) if t.stage in wanted
+        ],
+        "rings": [asdict(r) for r in mapping.rings if r.stage in wanted],
+        "buffers": [asdict(b) for b in mapping.buffers if b.stage in wanted],
+        "sequencers": [asdict(s) for s in mapping.sequencers if s.stage in wanted],
     }
 
 
-def stage_lines(contents: Contents, report: ReportData, index: int) -> list[str]:
-    mapping, stage, found = contents.mapping, contents.mapping.stages[index], report.stages[index]
+def layer_lines(contents: Contents, report: ReportData, found: Found) -> list[str]:
+    """The layer as a whole, its copies and pieces, then the first of them in every detail."""
+    mapping, layer = contents.mapping, report.stages[found.layer]
+    stage = mapping.stages[found.stages[0]]
     out = mapping.streams[stage.output]
     lines = [
-        f"layer {index}: {stage.name}",
-        f"  does        {stage.kind}, on the {stage.unit} unit, step {found.step}",
+        f"layer {found.layer}: {layer.name}",
+        f"  does        {layer.kind}, on the {layer.unit} unit, step {layer.step}",
         f"  gives       {out.value}: {plural(out.rows, 'row')} x {plural(out.cols, 'pixel')} x "
         f"{plural(out.chans, 'channel')}, "
         f"{out.dtype}",
-        f"  at home on  core {stage.home}",
     ]
-    lines += [f"  {line}" for operand in operand_lines(mapping, stage) for line in [operand]]
-    if stage.blocks:
-        lines += matrix_lines(stage, found)
-    for node in found.nodes:
+    lines += wrap(f"  at home on  {core_list(layer.homes)}", WIDTH, indent=14)
+    lines += [f"  {operand}" for operand in operand_lines(mapping, stage)]
+    if layer.blocks:
+        lines += matrix_lines(stage, layer)
+    lines += node_lines(layer)
+    several = layer.copies * layer.pieces > 1
+    if several:
+        lines += ["", *part_table(mapping, report, found)]
+    for index in found.stages[:STAGES_SHOWN]:
+        lines += stage_lines(mapping, index, named=several)
+    hidden = len(found.stages) - STAGES_SHOWN
+    if hidden > 0:
+        last = mapping.stages[found.stages[-1]].name
+        text = f"and {hidden} more: --json has all, `inspect FILE layer {last}` shows one"
+        lines += ["", *wrap(text, WIDTH, indent=4)]
+    return lines
+
+
+def node_lines(layer: StageReport) -> Iterator[str]:
+    for node in layer.nodes:
         names = f" from {', '.join(node.onnx_nodes)}" if node.onnx_nodes else ""
-        lines += wrap(f"  {node.op} {node.name}{names}: {node.why}", 78, indent=6)
-        lines += [f"      {source}" for source in node.source_lines]
+        yield from wrap(f"  {node.op} {node.name}{names}: {node.why}", WIDTH, indent=6)
+        yield from (f"      {source}" for source in node.source_lines)
+
+
+def core_list(cores: Sequence[int]) -> str:
+    return f"core{'s' * (len(cores) > 1)} {cut_ranges(cores)}"
+
+
+def part_table(mapping: Mapping, report: ReportData, found: Found) -> list[str]:
+    """A line for each copy and piece: where it is, what it makes and what that costs."""
+    rows = []
+    for index in found.stages[:PARTS_SHOWN]:
+        part = report.parts[index]
+        rows.append(
+            (
+                str(part.copy),
+                str(part.piece),
+                span(*mapping.made_chans(mapping.stages[index])),
+                str(part.home),
+                ranges(part.cores) if len(part.cores) < 3 else f"{len(part.cores)} cores",
+                str(len(part.crossbars)),
+                count(part.steps),
+                count(part.adc_cycles),
+                count(part.cycles),
+            )
+        )
+    head = ("copy", "piece", "channels", "home", "on", "xbars", "reads", "ADC cyc", "cycles")
+    return [
+        *fitted(head, rows, left=("channels", "on"), drop=("on",)),
+        *more(len(found.stages) - PARTS_SHOWN, "copies and pieces"),
+    ]
+
+
+def stage_lines(mapping: Mapping, index: int, *, named: bool) -> list[str]:
+    """Tiles, memory and sequencers of one stage of the layer."""
+    lines = ["", f"stage {index}: {mapping.stages[index].name}"] if named else []
     tiles = list(mapping.tiles_of(index))
     if tiles:
         lines += ["", *tile_table(tiles)]
@@ -102,16 +175,18 @@ def operand_lines(mapping: Mapping, stage: Stage) -> Iterator[str]:
 def matrix_lines(stage: Stage, found: StageReport) -> list[str]:
     window = "x".join(map(str, stage.window.kernel))
     strides = "x".join(map(str, stage.window.strides))
-    block = stage.blocks[0]
-    many = f"{len(stage.blocks)} blocks of " if len(stage.blocks) > 1 else ""
-    grid = "" if stage.grid == (1, 1) else f" of {stage.grid[0]} x {stage.grid[1]} pixels"
+    rows, columns = found.blocks[0]
+    many = f"{len(found.blocks)} blocks of " if len(found.blocks) > 1 else ""
+    copies = f"{found.copies} cop{'y' if found.copies == 1 else 'ies'}"
+    pieces = f" of {found.pieces} pieces" if found.pieces > 1 else ""
+    grid = "" if stage.grid == (1, 1) else f", {stage.grid[0]} x {stage.grid[1]} pixels a read"
     return [
-        f"  matrix      {many}{plural(block.rows, 'row')} x {plural(block.outputs, 'output')}{grid}; "
+        f"  matrix      {many}{plural(rows, 'row')} x {plural(columns, 'column')}{grid}; "
         f"window {window}, "
         f"strides {strides}",
-        f"  laid by     {stage.way}, {stage.copies} cop{'y' if stage.copies == 1 else 'ies'}, "
-        f"{plural(found.tiles, 'tile')}, {percent(found.occupancy)} full",
-        f"  an input    {plural(found.reads, 'read')}, {plural(found.conversions, 'conversion')}, "
+        f"  laid by     {found.way}, {copies}{pieces}, {plural(found.tiles, 'tile')}, {percent(found.occupancy)} full",
+        f"  an input    {plural(found.steps, 'read')} of a copy, "
+        f"{plural(found.conversions, 'conversion')}, "
         f"{plural(found.macs, 'MAC')}",
     ]
 
@@ -160,7 +235,7 @@ def memory_lines(mapping: Mapping, index: int) -> list[str]:
     uses = [s for s in mapping.sequencers if s.stage == index]
     if uses:
         listed = ", ".join(f"{s.role} {s.core}:{s.sequencer}" for s in uses)
-        lines += ["", *wrap(f"sequencers (core:number): {listed}", 78, indent=4)]
+        lines += ["", *wrap(f"sequencers (core:number): {listed}", WIDTH, indent=4)]
     return lines
 
 
@@ -203,7 +278,7 @@ def crossbar_lines(contents: Contents, report: ReportData, place: tuple[int, int
     for adc in report.adcs:
         if (adc.core, adc.cluster) == (place[0], cluster):
             load = f"{count(adc.conversions)} conversions, {count(adc.cycles)} cycles an input"
-            lines += wrap(f"  ADC {adc.adc}: {load}, for {', '.join(adc.stages)}", 78, indent=6)
+            lines += wrap(f"  ADC {adc.adc}: {load}, for {', '.join(adc.stages)}", WIDTH, indent=6)
     lines.append("")
     for letter, (index, tile) in zip(LETTERS, tiles, strict=False):
         lines.append(f"  {letter} = tile {index} of {mapping.stages[tile.stage].name}")

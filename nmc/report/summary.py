@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nmc.report.energy_text import joules
 from nmc.report.text import (
     bytes_text,
     count,
@@ -47,6 +48,8 @@ def compile_data(
         "host_nodes": totals.host_nodes,
         "conversions": totals.conversions,
         "adc_bound_cycles": totals.adc_bound_cycles,
+        "adc_least_cycles": totals.adc_least_cycles,
+        "bottleneck_steps": totals.bottleneck_steps,
         "predicted_interval_cycles": report.prediction.interval_cycles,
         "predicted_latency_cycles": report.prediction.latency_cycles,
         "predicted_energy_j": report.prediction.energy_j,
@@ -62,10 +65,13 @@ def compile_data(
                 "kind": stage.kind,
                 "way": stage.way,
                 "copies": stage.copies,
+                "pieces": stage.pieces,
+                "grid": stage.grid,
                 "crossbars": len(stage.crossbars),
                 "macs": stage.macs,
                 "conversions": stage.conversions,
                 "adc_cycles": stage.adc_cycles,
+                "steps": stage.steps,
                 "cycles": stage.cycles,
                 "done_cycles": stage.done_cycles,
             }
@@ -102,9 +108,8 @@ def mapped_lines(report: ReportData) -> list[str]:
         f"  host         {host_text(report)}",
         f"  crossbars    {totals.crossbars_used} of {totals.crossbars_available}, on "
         f"{totals.cores_used} of {totals.cores_available} cores{fill_text(report)}",
-        f"  ADCs         {count(totals.conversions)} conversions an input, "
-        f"{count(totals.adc_bound_cycles)} cycles at least",
     ]
+    lines += adc_lines(report)
     lines += predicted_lines(report)
     if report.cores:
         full = max(report.cores, key=lambda core: core.sram_bytes_used)
@@ -119,6 +124,18 @@ def mapped_lines(report: ReportData) -> list[str]:
     return [piece for line in lines for piece in wrap(line, line_width(), indent=15)]
 
 
+def adc_lines(report: ReportData) -> list[str]:
+    """What conversions cost, and what another placement could save at best."""
+    totals = report.totals
+    line = f"  ADCs         {count(totals.conversions)} conversions an input"
+    if totals.adc_bound_cycles:
+        line += (
+            f"; the busiest ADC needs {count(totals.adc_bound_cycles)} cycles for its share, "
+            f"{count(totals.adc_least_cycles)} at least wherever tiles lie"
+        )
+    return [line]
+
+
 def predicted_lines(report: ReportData) -> list[str]:
     """What an input is expected to take; nothing where the host does everything."""
     expected = report.prediction
@@ -126,7 +143,7 @@ def predicted_lines(report: ReportData) -> list[str]:
         return []
     return [
         f"  predicted    {count(expected.interval_cycles)} cycles an input, "
-        f"{count(expected.latency_cycles)} for one alone, {expected.energy_j * 1e6:.3g} uJ; "
+        f"{count(expected.latency_cycles)} for one alone, {joules(expected.energy_j)}; "
         f"{expected.busiest} needs {count(expected.bound_cycles)}"
     ]
 

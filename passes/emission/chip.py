@@ -8,6 +8,7 @@ import numpy as np
 
 from nmc.ir.graph import DTYPES, Array, Graph, Node, Value
 from nmc.ir.mapping import (
+    Block,
     Buffer,
     Mapping,
     Operand,
@@ -25,7 +26,7 @@ from nmc.ir.target import Target
 from nmc.passes.emission.turns import SLOTS, Schedule
 from nmc.passes.emission.writer import Writer
 
-__all__ = ["ChipWriter", "CoreWriter"]
+__all__ = ["ChipWriter", "CoreWriter", "Matrix"]
 
 FRAME_ALIGNMENT_BYTES = 64
 
@@ -74,6 +75,17 @@ class Relay:
 
 
 @dataclass(slots=True)
+class Matrix:
+    """A block's weights, and the cells of those tiles that were cut from it: by first row, rows,
+    first output, outputs."""
+
+    weights: Array
+    levels: dict[tuple[int, int, int, int], Array] = field(
+        default_factory=dict[tuple[int, int, int, int], Array]
+    )
+
+
+@dataclass(slots=True)
 class ChipWriter:
     """One step's program, and look-ups into the mapping that many writers need."""
 
@@ -93,6 +105,9 @@ class ChipWriter:
     children: dict[RingKey, list[RingKey]] = field(init=False)
     takers: dict[tuple[int, int], list[RingKey]] = field(init=False)
     """Of each producer (stream, number), the keys of the rings into which its rows go."""
+    matrices: dict[tuple[str, tuple[int, int], Block], Matrix] = field(
+        default_factory=dict[tuple[str, tuple[int, int], Block], Matrix]
+    )
     schedules: dict[int, Schedule] = field(default_factory=dict[int, Schedule])
     feeds: dict[tuple[int, int], Feed] = field(default_factory=dict[tuple[int, int], Feed])
     buffers: dict[tuple[int, int, str], Buffer] = field(init=False)

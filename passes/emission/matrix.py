@@ -18,6 +18,7 @@ from nmc.ir.mapping import Stage
 from nmc.ir.matrices import weight_sums
 from nmc.ir.ops import Op, QConv, QMatMul
 from nmc.ir.program import Desc, Mvm, Put, Vec
+from nmc.ir.rows import returns_apart
 from nmc.ir.stage_memory import RECORD_BYTES
 from nmc.passes.emission.chip import ChipWriter
 from nmc.passes.emission.padding import fill_rows, initial_padding
@@ -55,6 +56,8 @@ class _MatrixStage:
             column_runs(self.stage, outputs, row) for row in range(int(self.schedule.emits.max()))
         ]
         """For each output row of a firing, what makes it."""
+        self.finished = -1
+        """Counts finished firings, where a sequencer of its own gives slots back."""
 
     def write(self) -> None:
         for side in self.others:
@@ -195,12 +198,46 @@ class _MatrixStage:
         sender.reserve()
         records = self.records()
         writer = Writer(self.home.core, f"{self.stage.name}.post")
+        if self.returns_apart():
+            self.finished = self.chip.core(self.home.core).semaphore()
+            self.write_returns()
+        loops = self.schedule.finish_loops(
+            sole=self.is_child(self.home.core), returns=self.finished < 0
+        )
         with writer.loop(INPUT, 0):
-            for loop in self.schedule.finish_loops(sole=self.is_child(self.home.core)):
+            for loop in loops:
                 with writer.loop(TURN, loop.count):
                     for segment in loop.body:
                         self.finish_firing(writer, sender, segment, records)
         self.chip.add_sequencer(writer, self.index, "post")
+
+    def returns_apart(self) -> bool:
+        """Whether a sequencer of its own gives slots back."""
+        rings = [self.chip.rings[self.index, n, self.home.core] for n in self.operands()]
+        return returns_apart(sum(len(ring.sources) for ring in rings), len(self.sides))
+
+    def operands(self) -> range:
+        return range(len(self.stage.operands))
+
+    def write_returns(self) -> None:
+        """Give slots back for each finished firing.
+
+        Whose slots they are changes from firing to firing; what else is done for a row doesn't, and
+        stays one short loop without this.
+        """
+        writer = Writer(self.home.core, f"{self.stage.name}.returns")
+        loops = self.schedule.home_release_loops(sole=self.is_child(self.home.core))
+        with writer.loop(INPUT, 0):
+            for loop in loops:
+                with writer.loop(TURN, loop.count):
+                    for segment in loop.body:
+                        writer.wait(self.finished, 1)
+                        self.give_all_back(writer, segment)
+        self.chip.add_sequencer(writer, self.index, "returns")
+
+    def give_all_back(self, writer: Writer, segment: Segment) -> None:
+        for number in self.operands():
+            give_back(self.chip, writer, self.index, number, segment)
 
     def finish_firing(self, writer: Writer, sender: Sender, segment: Segment, records: int) -> None:
         for number in range(1, len(self.stage.operands)):
@@ -212,8 +249,10 @@ class _MatrixStage:
         ]
         with writer.loop(CHUNK, self.runs):
             self.finish_run(writer, segment, chains, records)
-        for number in range(len(self.stage.operands)):
-            give_back(self.chip, writer, self.index, number, segment)
+        if self.finished < 0:
+            self.give_all_back(writer, segment)
+        else:
+            writer.signal(self.home.core, self.finished, 1)
         sender.send_firing(writer, out, segment)
 
     def finish_run(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nmc.ir.graph import Array
+from nmc.ir.graph import Array, Node
 from nmc.ir.mapping import Block, Stage, Tile
 from nmc.ir.matrices import block_matrix, tile_levels
 from nmc.ir.program import ReadPlan, TileImage, TileRead
 from nmc.ir.stage_memory import CoreOutputs, core_outputs
-from nmc.passes.emission.chip import ChipWriter
+from nmc.ir.target import Target
+from nmc.passes.emission.chip import ChipWriter, Matrix
 
 __all__ = ["ACC_SLOTS", "Gather", "Plan", "Side", "sides_of"]
 
@@ -60,7 +61,7 @@ def sides_of(chip: ChipWriter, index: int) -> Iterator[Side]:
     """A stage's sides, home first; their tiles and plans are written on the way."""
     stage = chip.mapping.stages[index]
     anchor = chip.nodes[stage.nodes[0]]
-    matrices = [block_matrix(anchor, stage, block) for block in stage.blocks]
+    matrices = [_matrix(chip, anchor, stage, block) for block in stage.blocks]
     tiles = chip.tiles_by_stage[index]
     outputs = core_outputs(stage, tiles)
     for core in stage.cores:
@@ -70,8 +71,8 @@ def sides_of(chip: ChipWriter, index: int) -> Iterator[Side]:
         for part in outputs[core]:
             mine = [tile for tile in here if tile.block == part.block]
             gather = _gather(chip, index, core, stage.blocks[part.block], mine)
-            levels = matrices[part.block]
-            reads = tuple(_add_tile(chip, levels, tile, gather, part) for tile in mine)
+            matrix = matrices[part.block]
+            reads = tuple(_add_tile(chip, matrix, tile, gather, part) for tile in mine)
             writer.plans.append(ReadPlan(gather.bytes, part.outputs, reads))
             plans.append(Plan(len(writer.plans) - 1, writer.semaphore(), part, gather))
         width = sum(part.outputs for part in outputs[core])
@@ -102,8 +103,24 @@ def _gather(chip: ChipWriter, index: int, core: int, block: Block, tiles: list[T
     return Gather(dims, block.chan0 - first, 0, block.rows)
 
 
+def _matrix(chip: ChipWriter, anchor: Node, stage: Stage, block: Block) -> Matrix:
+    """A block's matrix, one for all copies."""
+    key = (anchor.output.name, stage.grid, block)
+    if key not in chip.matrices:
+        chip.matrices[key] = Matrix(block_matrix(anchor, stage, block))
+    return chip.matrices[key]
+
+
+def _levels(matrix: Matrix, tile: Tile, target: Target) -> Array:
+    """The cells of a tile, one array for all copies."""
+    key = (tile.row0, tile.rows, tile.output0, tile.outputs)
+    if key not in matrix.levels:
+        matrix.levels[key] = tile_levels(matrix.weights, tile, target)
+    return matrix.levels[key]
+
+
 def _add_tile(
-    chip: ChipWriter, matrix: Array, tile: Tile, gather: Gather, part: CoreOutputs
+    chip: ChipWriter, matrix: Matrix, tile: Tile, gather: Gather, part: CoreOutputs
 ) -> TileRead:
     target = chip.target
     chip.tiles.append(
@@ -114,7 +131,7 @@ def _add_tile(
             channel0=tile.channel0,
             slices=target.slices,
             encoding=target.crossbar.encoding,
-            levels=tile_levels(matrix, tile, target),
+            levels=_levels(matrix, tile, target),
         )
     )
     return TileRead(

@@ -283,7 +283,7 @@ class Schedule:
         plays no part."""
         waits = self.came[0][:, None] if sole else self.waits[0]
         count, row = self.fills[0]
-        return self._loops([waits, count[:, None]], [row[:, None]])
+        return self._loops([waits, count[:, None], self._opening], [row[:, None]])
 
     def release_loops(self, *, sole: bool) -> list[Loop]:
         """For who gives the first operand's slots back, to one source or to all, elsewhere than at
@@ -291,15 +291,25 @@ class Schedule:
         slots = self.slots[0][:, None] if sole else self.releases[0]
         return self._loops([slots, self.freed[0][:, None]], [])
 
-    def finish_loops(self, *, sole: bool) -> list[Loop]:
-        """For who does all at home but to take the first operand's rows in."""
+    def home_release_loops(self, *, sole: bool) -> list[Loop]:
+        """The same for all operands at home."""
+        return self._loops(self._returned(sole), [])
+
+    def finish_loops(self, *, sole: bool, returns: bool) -> list[Loop]:
+        """For who does all at home but to take the first operand's rows in, and with `returns` to
+        give slots back."""
+        return self._sending_loops(
+            [*self.waits[1:], *(self._returned(sole) if returns else [])], []
+        )
+
+    def _returned(self, sole: bool) -> list[Array]:
         slots = self.slots[0][:, None] if sole else self.releases[0]
-        marks = [*self.waits[1:], slots, *self.releases[1:], self.freed[0][:, None]]
-        return self._sending_loops(marks, [])
+        return [slots, *self.releases[1:], self.freed[0][:, None]]
 
     def loops(self) -> list[Loop]:
         """For who does everything."""
         marks = [*self.waits, *self.releases, *(count[:, None] for count, _ in self.fills)]
+        marks.append(self._opening)
         return self._sending_loops(marks, [row[:, None] for _, row in self.fills])
 
     def _sending_loops(self, marks: Sequence[Array], positions: Sequence[Array]) -> list[Loop]:
@@ -315,14 +325,19 @@ class Schedule:
     def _emitted(self) -> Array:
         return np.asarray(np.cumsum(self.emits > 0) - (self.emits > 0))
 
-    def _loops(self, marks: Sequence[Array], positions: Sequence[Array]) -> list[Loop]:
+    @cached_property
+    def _opening(self) -> Array:
+        """Marks the first firing, which fills in the padding above."""
         opening = np.zeros((len(self.emits), 1), np.int64)
         opening[0] = any(feed.top for feed in self.feeds)
-        columns = [opening, *marks]
+        return opening
+
+    def _loops(self, marks: Sequence[Array], positions: Sequence[Array]) -> list[Loop]:
+        columns = list(marks)
         if self.variants is not None:
             known: dict[Hashable, int] = {}
             columns.append(np.array([[known.setdefault(v, len(known))] for v in self.variants]))
-        moving = [np.zeros((len(opening), 0), np.int64), *positions]
+        moving = [np.zeros((len(self.emits), 0), np.int64), *positions]
         found = patterns(np.concatenate(columns, axis=1), np.concatenate(moving, axis=1))
         return [
             Loop(p.count, tuple(self._segment(p, p.first + i) for i in range(p.length)))

@@ -9,6 +9,7 @@ import numpy as np
 
 from nmc.ir.graph import Array, Node
 from nmc.ir.mapping import Kind, Mapping, Stage
+from nmc.ir.rows import returns_apart
 from nmc.ir.stage_memory import (
     accumulator_memory,
     core_outputs,
@@ -105,8 +106,10 @@ class Needs:
         sequencers = [own + relays] * len(cores)
         semaphores = [len(plans[core]) + 3 + relays * SEMAPHORES_OF_A_RELAY for core in cores]
         # At home also all sources of all rings, those who take its rows, and parts from elsewhere.
-        sequencers[0] += self.feeders[index]
-        semaphores[0] += sum(self.sources[index, n] for n in range(len(stage.operands)))
+        sources = sum(self.sources[index, n] for n in range(len(stage.operands)))
+        apart = int(stage.kind is Kind.MATRIX and returns_apart(sources, len(cores)))
+        sequencers[0] += self.feeders[index] + apart
+        semaphores[0] += sources + apart
         semaphores[0] += self.feeders[index] + self.fed[index] + len(cores) + SEMAPHORES_OF_A_SENDER
         sums = [sum(plan.outputs for plan in plans[core]) for core in cores]
         return Need(np.array(sram), np.array(sequencers), np.array(semaphores), np.array(sums))

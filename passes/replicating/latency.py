@@ -132,10 +132,13 @@ class Search:
         """Find the price at which the cheapest plan just fits; False if none fits at any."""
         # A thing of which the chip has few is dear.
         each = np.maximum(1, self.cap.max() // np.maximum(self.cap, 1))
-        low, high = 0, UNIT * sum(int(part.times[-1]) * len(part.tables) for part in self.parts)
-        if not self.offer(high * each) and not self.begin():
-            return False
+        most = UNIT * sum(int(part.times[-1]) * len(part.tables) for part in self.parts)
+        low, high = 0, 1
         self.offer(np.zeros_like(each))
+        while high < most and not self.offer(high * each):
+            low, high = high, min(2 * high, most)
+        if high >= most and not self.offer(high * each) and not self.begin():
+            return False
         while low + 1 < high:
             middle = (low + high) // 2
             low, high = (low, middle) if self.offer(middle * each) else (middle, high)

@@ -3,8 +3,8 @@ row's channels each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping as Dict
 from collections.abc import Iterator, Sequence
+from collections.abc import Mapping as Dict
 from dataclasses import replace
 from itertools import pairwise
 

@@ -63,13 +63,15 @@ def shared_model() -> Graph:
 
 
 @cache
-def compiled(model: str, target: str = "spin-128", *overrides: str) -> Contents:
+def compiled(
+    model: str, target: str = "spin-128", *overrides: str, passes: str = "@default"
+) -> Contents:
     """`chip` or `shared`, compiled; the same object each time."""
     graph = chip_model() if model == "chip" else shared_model()
     data = np.random.default_rng(7).normal(0, 1, (6, *graph.inputs[0].type.shape[1:]))
     calibration = Calibration({"image": data.astype(np.float32)}, "random:7", random=True)
     design = Design(graph, load(target, overrides), calibration, seed=3, host=OrtHost())
-    pipeline = Pipeline.parse("@default").resolved(3)
+    pipeline = Pipeline.parse(passes).resolved(3)
     report = Report()
     pipeline.run(design, report)
     report.add(warning("random-calibration", "made up", Loc(file="some/where/model.onnx")))

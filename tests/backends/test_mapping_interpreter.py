@@ -40,6 +40,23 @@ def test_equals_the_simulator_always(model: str, overrides: tuple[str, ...]) -> 
         np.testing.assert_array_equal(got[name], array)
 
 
+OFFSET = ("crossbar.encoding=offset", "crossbar.cell_bits=2", "adc.bits=6")
+IN_WINDOWS = (
+    '@front, quantize, stage, tile{way="window 2x3"}, replicate, place, schedule-adc, buffers, '
+    "codegen"
+)
+
+
+@pytest.mark.parametrize("overrides", [(), COARSE, ("adc.bits=5", 'adc.range="clip"'), OFFSET])
+def test_equals_the_simulator_where_reads_give_several_outputs(overrides: tuple[str, ...]) -> None:
+    contents = compiled("chip", "spin-128", *overrides, passes=IN_WINDOWS)
+    assert any(stage.grid == (2, 3) for stage in contents.mapping.stages)
+    inputs = inputs_for(contents, 3)
+    got, run = run_mapping(contents, inputs), execute(contents, inputs)
+    for name, array in run.outputs.items():
+        np.testing.assert_array_equal(got[name], array)
+
+
 def test_coarse_conversions_do_lose_something() -> None:
     """The equality above is not that of two graphs."""
     coarse, exact = compiled("chip", "spin-128", *COARSE), compiled("chip", "exact-128")

@@ -366,6 +366,15 @@ ZOO: dict[str, tuple[Edit, str, str, str]] = {
     "channels read out of reach": (
         in_json("mapping.json", set_at("stages", -1, "reading", to=[[4, 1000]])), "bad-mapping",
         "does not read each of 4 channels", "mapping.json"),
+    "windows of another size": (
+        in_json("mapping.json", set_at("stages", -1, "window", "strides", to=[1, 2])),
+        "bad-mapping", "does not see its node's windows", "mapping.json"),
+    "padding without end": (
+        in_json("mapping.json", set_at("stages", -1, "operands", 0, "bottom", to=1 << 30)),
+        "bad-mapping", "is not padded as far as its reads reach", "mapping.json"),
+    "rows that no grid gives": (
+        in_json("mapping.json", set_at("stages", -1, "grid", to=[1, 1 << 30])),
+        "bad-mapping", "", "mapping.json"),
     "matrix that is none": (
         in_json("mapping.json", set_at("stages", 0, "kind", to="matrix")), "bad-mapping",
         "does not begin with one", "mapping.json"),
