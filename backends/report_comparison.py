@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from nmc.backends.container.contents import Contents
 from nmc.backends.energy import energy_of
 from nmc.backends.energy.runs import mac_count
 from nmc.backends.report_prediction import predicted_energy
@@ -15,6 +15,10 @@ from nmc.backends.simulator.result import Result
 from nmc.ir.layers import layers_of
 from nmc.ir.mapping import Kind
 from nmc.ir.prediction import Prediction, StepPrediction, predict
+
+if TYPE_CHECKING:
+    # Containers hold reports: they may not be loaded from here.
+    from nmc.backends.container.contents import Contents
 
 __all__ = ["Compared", "Comparison", "StageComparison", "compare", "steady_interval"]
 

@@ -130,14 +130,15 @@ def stage_report(
 
 
 def matrix_parts(pieces: Sequence[Stage]) -> tuple[tuple[int, int], ...]:
-    """Rows and columns of each part of a layer's matrix, of the pieces of one copy: pieces that
-    read the same channels have columns of the same part."""
-    columns: dict[tuple[int, int], int] = {}
+    """Rows and outputs of each part of a layer's matrix, of the pieces of one copy: pieces that
+    read the same channels have outputs of the same part."""
+    outputs: dict[tuple[int, int], int] = {}
     for stage in pieces:
         for block in stage.blocks:
-            key = (block.chan0, block.rows)
-            columns[key] = columns.get(key, 0) + block.outputs * prod(stage.grid)
-    return tuple((rows, wide) for (_, rows), wide in columns.items())
+            # A grid has rows for all that its outputs see, each output for its own window alone.
+            rows = block.rows if stage.grid == (1, 1) else block.chans * prod(stage.window.kernel)
+            outputs[block.chan0, rows] = outputs.get((block.chan0, rows), 0) + block.outputs
+    return tuple((rows, wide) for (_, rows), wide in outputs.items())
 
 
 def adc_cycles_by(counts: Counts, key: Callable[[int], Key]) -> defaultdict[Key, Counter[AdcPlace]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from nmc.backends.container.contents import Contents
 from nmc.backends.energy import EnergyReport, energy_of
 from nmc.backends.energy.runs import mac_count
 from nmc.backends.report_records import PredictionReport
@@ -22,6 +22,10 @@ from nmc.ir.graph import DTYPES
 from nmc.ir.predicting.loads import Unit
 from nmc.ir.prediction import Prediction
 from nmc.ir.target import Target
+
+if TYPE_CHECKING:
+    # Containers hold reports: they may not be loaded from here.
+    from nmc.backends.container.contents import Contents
 
 __all__ = ["predicted_energy", "prediction_report", "program_events", "unit_text"]
 

@@ -42,10 +42,10 @@ class StageReport:
 
     Each of `copies` does every so many-th of its rows; each copy is `pieces`, which make some of
     the channels.  `grid`: output rows and pixels that one read gives.  `homes` are the cores of
-    its vector work, `cores` all that it lies on.  `blocks`: rows and columns of each part of its
-    matrix, of one copy.  `crossbars`: (core, crossbar) of each tile's place.  `cells_used` are
-    those of its tiles, of `cells_there` on its crossbars; `cells_nonzero` of them hold a level
-    other than 0.
+    its vector work, `cores` all that it lies on.  `blocks`: rows and outputs of each part of its
+    matrix, for one pixel of the output, however it is laid.  `crossbars`: (core, crossbar) of each
+    tile's place.  `cells_used` are those of its tiles, of `cells_there` on its crossbars;
+    `cells_nonzero` of them hold a level other than 0.
 
     Per input: `reads`, the mvms of all cores; `steps`, the reads that the copy with most of them
     makes one after the other; `conversions` and `adc_work_cycles`, those of all ADCs;

@@ -21,6 +21,16 @@ from nmc.ir.graph import DTYPES, Array
 from nmc.ir.program import Program
 from nmc.ir.target import Target
 
+PIPELINES = {
+    "chosen": "@default",
+    "one": (
+        "@front, quantize, stage, tile, replicate{objective=crossbars}, "
+        "place, schedule-adc, buffers, codegen"
+    ),
+}
+"""By how many copies layers have: as many as make the model fast, as by default, or one each.  The
+first program is wide, with many sequencers that do little; the second is narrow and busy."""
+
 
 def best_s(work: Callable[[], Any], turns: int) -> float:
     times = []
@@ -36,6 +46,17 @@ def random_inputs(program: Program, samples: int) -> dict[str, Array]:
     return {
         io.name: (255 * rng.random((samples, *io.shape))).astype(DTYPES[io.dtype])
         for io in program.inputs
+    }
+
+
+def size_of(program: Program) -> dict[str, int]:
+    """What a program has, whatever it does how often."""
+    sequencers = [each for core in program.cores for each in core.sequencers]
+    return {
+        "cores": len(program.cores),
+        "sequencers": len(sequencers),
+        "tiles": len(program.tiles),
+        "instructions": sum(len(each.instructions) for each in sequencers),
     }
 
 
@@ -65,6 +86,7 @@ def measure(program: Program, target: Target, options: argparse.Namespace) -> di
     fast_s = best_s(lambda: run("fast", one), options.turns)
     return {
         "program": program.name,
+        "size": size_of(program),
         "instructions_per_sample": single,
         "first_call_s": first_s,
         "first_call_compiled": cold,
@@ -93,17 +115,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path, help="an ONNX model")
     parser.add_argument("--target", default="exact-128")
+    parser.add_argument(
+        "--copies", nargs="+", default=list(PIPELINES), choices=PIPELINES, help="of layers"
+    )
     parser.add_argument("--inflight", type=int, default=64, help="inputs in flight, timing only")
     parser.add_argument("--batch", type=int, default=256, help="samples, with values")
     parser.add_argument("--turns", type=int, default=3, help="the best of so many counts")
     options = parser.parse_args()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # random calibration: time is not affected
-        contents = api.compile(options.model, options.target).contents
+    programs: list[dict[str, Any]] = []
+    for copies in options.copies:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # random calibration: no matter of time
+            pipeline = PIPELINES[copies]
+            contents = api.compile(options.model, options.target, pipeline=pipeline).contents
+        for program in contents.programs:
+            measured = measure(program, contents.target, options)
+            programs.append({"copies": copies, **measured})
     result = {
         "model": options.model.name,
-        "target": contents.target.name,
-        "programs": [measure(p, contents.target, options) for p in contents.programs],
+        "target": options.target,
+        "programs": programs,
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
     print(json.dumps(result, indent=2))

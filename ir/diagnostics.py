@@ -117,6 +117,7 @@ CODES: dict[str, Code] = {
     "unknown-pass": Code(Exit.USAGE, "no pass has this name"),
     "bad-pipeline": Code(Exit.USAGE, "the pipeline string could not be read"),
     "bad-option": Code(Exit.USAGE, "an option's value makes no sense, or two options exclude"),
+    "bad-plan": Code(Exit.BAD_INPUT, "a plan that can't be read or followed"),
     "unknown-code": Code(Exit.USAGE, "no diagnostic has this code"),
     # Compiling.
     "random-calibration": Code(Exit.OK, "calibrated on random inputs, for want of data"),

@@ -52,13 +52,13 @@ class Placed:
 
 def walk(instructions: Sequence[Instruction]) -> Iterator[Placed]:
     """Each instruction once.  An End stands at the depth of its Loop; a stray one is let pass."""
-    counts: list[int] = []
+    counts: tuple[int, ...] = ()
     for pc, instruction in enumerate(instructions):
         if isinstance(instruction, End) and counts:
-            counts.pop()
-        yield Placed(pc, instruction, tuple(counts))
+            counts = counts[:-1]
+        yield Placed(pc, instruction, counts)
         if isinstance(instruction, Loop):
-            counts.append(instruction.count)
+            counts = (*counts, instruction.count)
 
 
 def operands(instruction: Instruction) -> tuple[Operand, ...]:

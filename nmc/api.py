@@ -32,6 +32,7 @@ from nmc.ir.layers import layer_names
 from nmc.ir.target import Target
 from nmc.output import atomic, check_writable
 from nmc.pipeline import Observer
+from nmc.plan import read_plan
 from nmc.verifying import Demands, Verification, verify
 
 __all__ = ["Compiled", "Run", "check", "compile", "contents_from", "load"]
@@ -52,6 +53,7 @@ class Run:
     samples: int
     execution: Execution
     contents: Contents = field(repr=False)
+    _report: ReportData | None = field(default=None, init=False, repr=False)
 
     def __repr__(self) -> str:
         listed = ", ".join(f"{n} {a.dtype}{list(a.shape)}" for n, a in self.outputs.items())
@@ -102,11 +104,12 @@ class Run:
         return self.execution.wall_s
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Compiled:
     """A mapping file in memory: what `compile` makes and `load` reads."""
 
     contents: Contents = field(repr=False)
+    _report: ReportData | None = field(default=None, init=False, repr=False)
 
     def __repr__(self) -> str:
         manifest, mapping = self.contents.manifest, self.contents.mapping
@@ -126,7 +129,7 @@ class Compiled:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the mapping file; whole, or not at all."""
-        write_container(Path(path), self.contents)
+        write_container(Path(path), self.contents, self.report())
 
     def inputs(self, x: Any, *, samples: int = 1) -> InputData:
         """Data for the model's inputs: a text as on the command line (`X.npz:key`, `random:1`),
@@ -225,7 +228,9 @@ class Compiled:
 
     def report(self) -> ReportData:
         """Which layer lies where, how full, how often each ADC converts, what the host does."""
-        return report_data(self.contents)
+        if self._report is None:
+            self._report = report_data(self.contents)
+        return self._report
 
 
 DEFAULT_SAMPLES = 16
@@ -242,6 +247,8 @@ def compile(
     seed: int = 0,
     host_ops: str = "allow",
     pipeline: str = "@default",
+    objective: str = "",
+    plan: str | os.PathLike[str] | None = None,
     observer: Observer | None = None,
 ) -> Compiled:
     """Compile an ONNX model (a path, bytes or a ModelProto) for a target.
@@ -249,7 +256,9 @@ def compile(
     `calib` are inputs like those the model will see: a text as on the command line, an array, or
     a mapping of arrays by input name; a float model without them is calibrated on random inputs,
     with a Python warning beside that in `.diagnostics`.  `set` are `KEY=VALUE` texts, or one, that
-    change the target.  NmcError carries every problem that could be found.
+    change the target.  `objective` is what ways and copies of layers are chosen for (`throughput`,
+    `latency`, `energy`), `plan` a plan file that decides about some of them.  NmcError carries
+    every problem that could be found.
     """
     check_model_kind(model)
     check_count("seed", seed, least=0)
@@ -263,6 +272,8 @@ def compile(
         seed=seed,
         host_ops=host_ops,
         pipeline=pipeline,
+        objective=objective,
+        plan=read_plan(Path(plan)) if plan else {},
     )
     with threadpool_limits(1):
         compiled = Compiled(contents_from(compile_design(wish, Report(), observer=observer)))

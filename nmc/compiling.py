@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nmc import data, targets
@@ -12,10 +12,12 @@ from nmc.fitting import mesh_override, run_fitting
 from nmc.frontend import ReadModel, Source, import_model, read_model
 from nmc.ir import ops
 from nmc.ir.abilities import is_mover, varying
-from nmc.ir.design import Calibration, Design
+from nmc.ir.design import Calibration, Decision, Design
 from nmc.ir.diagnostics import Diagnostic, NmcError, Report, error, warning
 from nmc.ir.graph import Graph, Value
 from nmc.ir.target import Target
+from nmc.options import OptionError, options_of
+from nmc.passes.replicate import Replicate
 from nmc.pipeline import Observer, Pipeline
 
 __all__ = [
@@ -48,6 +50,8 @@ class Wish:
     seed: int = 0
     host_ops: str = "allow"
     pipeline: str = "@default"
+    objective: str = ""
+    plan: Mapping[str, Decision] = field(default_factory=dict[str, Decision])
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ def compile_design(
 ) -> Compilation:
     """Import, calibrate, run the pipeline.  NmcError with every problem that could be found."""
     target = target_of(wish, report)
-    pipeline = Pipeline.parse(wish.pipeline).resolved(wish.seed)
+    pipeline = aimed(Pipeline.parse(wish.pipeline).resolved(wish.seed), wish)
     level = pipeline.check_levels()
     if level != "program":
         raise NmcError(incomplete(level))
@@ -85,9 +89,31 @@ def compile_design(
         seed=wish.seed,
         host_ops=host_allowed(wish.host_ops),
         host=OrtHost(),
+        decisions=dict(wish.plan),
     )
     pipeline = run_fitting(pipeline, design, report, auto=wish.mesh == AUTO, observer=observer)
     return Compilation(wish, model, design, pipeline, report)
+
+
+def aimed(pipeline: Pipeline, wish: Wish) -> Pipeline:
+    """The pipeline with the wish's objective; `bad-option` if no pass would heed that or a plan."""
+    if not any(isinstance(step, Replicate) for step in pipeline.passes):
+        for name, is_given in (("objective", wish.objective), ("plan", wish.plan)):
+            if is_given:
+                message = f"`{name}` is given, and the pipeline has no pass `replicate` to heed it"
+                raise NmcError(error("bad-option", message))
+    if not wish.objective:
+        return pipeline
+    (option,) = (each for each in options_of(Replicate) if each.name == "objective")
+    try:
+        objective = option.read([wish.objective])
+    except OptionError as problem:
+        raise NmcError(error("bad-option", f"objective {problem}")) from None
+    steps = (
+        replace(step, objective=objective) if isinstance(step, Replicate) else step
+        for step in pipeline.passes
+    )
+    return Pipeline(tuple(steps))
 
 
 def incomplete(level: str) -> Diagnostic:

@@ -17,6 +17,7 @@ from nmc.ir import ops
 from nmc.ir.diagnostics import Report
 from nmc.ir.graph import Array, Graph, Value
 from nmc.ir.interpreter import run_graph_batch
+from nmc.ir.layers import layers_of
 from nmc.ir.mapping import Stage
 
 __all__ = ["LayerQuality", "layer_qualities", "run_quantized"]
@@ -67,14 +68,18 @@ def stacked(value: Value, array: Array) -> Array:
 def layer_qualities(
     contents: Contents, read: ReadModel, arrays: Mapping[str, Array], min_snr_db: float | None
 ) -> tuple[LayerQuality, ...]:
-    """Of each stage whose result the original has too, over the first `SAMPLES` of the inputs."""
+    """Of each layer whose result the original has too, over the first `SAMPLES` of the inputs."""
     used = {name: array[:SAMPLES] for name, array in arrays.items()}
     shapes = contents.manifest.options.get("input_shapes", ())
     texts = shapes if isinstance(shapes, tuple | list) else ()
     original = import_model(read, input_shapes=read_input_shapes(texts), report=Report())
     mine = {v.name: v for v in contents.graph.values()}
     theirs = {v.name: v for v in original.values()}
-    found = {s.name: twins(contents, s, mine, theirs) for s in contents.mapping.stages}
+    mapping = contents.mapping
+    found = {
+        layer.name: twins(contents, mapping.stages[layer.first], mine, theirs)
+        for layer in layers_of(mapping)
+    }
     pairs = {name: pair for name, pair in found.items() if pair}
     keep = tuple({a for a, _ in pairs.values()})
     wanted = run_quantized(original, used, tuple({b for _, b in pairs.values()}))

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from nmc.backends.container.contents import Contents
-from nmc.backends.report_data import report_data
+from nmc.backends.report_data import ReportData, report_data
 from nmc.ir.graph import Graph
 
 __all__ = ["QuantEntry", "quantization_of", "report_record"]
@@ -32,6 +32,6 @@ def quantization_of(graph: Graph) -> dict[str, QuantEntry]:
     }
 
 
-def report_record(contents: Contents) -> Any:
-    """The report's figures, as plain JSON values."""
-    return msgspec.to_builtins(report_data(contents))
+def report_record(contents: Contents, report: ReportData | None = None) -> Any:
+    """The report's figures, as plain JSON values; of `report`, if that is known already."""
+    return msgspec.to_builtins(report or report_data(contents))

@@ -16,6 +16,7 @@ from nmc.backends.container.arrays import encode_array
 from nmc.backends.container.contents import Contents, MemberInfo
 from nmc.backends.container.programs import program_members
 from nmc.backends.container.records import quantization_of, report_record
+from nmc.backends.report_records import ReportData
 from nmc.ir.diagnostics import Loc, NmcError, error
 from nmc.ir.graph_text import print_graph, weights_of
 from nmc.ir.mapping import mapping_to_json
@@ -24,8 +25,11 @@ from nmc.ir.target_toml import target_to_toml
 __all__ = ["container_bytes", "members_of", "write_container"]
 
 
-def write_container(path: str | os.PathLike[str], contents: Contents) -> None:
-    """Write the file, replacing one that is there; nothing is left behind if that fails.
+def write_container(
+    path: str | os.PathLike[str], contents: Contents, report: ReportData | None = None
+) -> None:
+    """Write the file, replacing one that is there; nothing is left behind if that fails.  `report`
+    saves working out the contents' report once more.
 
     NmcError `bad-option` for standard output, `file-not-found` and `file-unreadable` for places
     that can't be written.
@@ -33,7 +37,7 @@ def write_container(path: str | os.PathLike[str], contents: Contents) -> None:
     if os.fspath(path) == "-":
         message = "a mapping file is written in one piece, so it can't go to standard output"
         raise NmcError(error("bad-option", message, remedy="give it a name: -o OUT.nmc"))
-    data = container_bytes(contents)
+    data = container_bytes(contents, report)
     target = writable(Path(path))
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
@@ -68,9 +72,9 @@ def unwritable(path: Path, why: str) -> NmcError:
     return NmcError(error("file-unreadable", message, Loc(file=str(path))))
 
 
-def container_bytes(contents: Contents) -> bytes:
+def container_bytes(contents: Contents, report: ReportData | None = None) -> bytes:
     """The file's bytes: the same contents always give the same."""
-    members = dict(members_of(contents))
+    members = dict(members_of(contents, report))
     listed = {
         name: MemberInfo(hashlib.sha256(data).hexdigest(), len(data))
         for name, data in members.items()
@@ -83,9 +87,11 @@ def json_bytes(record: object) -> bytes:
     return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
 
 
-def members_of(contents: Contents) -> Iterator[tuple[str, bytes]]:
+def members_of(
+    contents: Contents, report: ReportData | None = None
+) -> Iterator[tuple[str, bytes]]:
     """Every member but the manifest, in the order of the file."""
-    yield "report.json", json_bytes(report_record(contents))
+    yield "report.json", json_bytes(report_record(contents, report))
     yield "diagnostics.json", json_bytes(contents.diagnostics)
     yield "target.toml", target_to_toml(contents.target).encode()
     yield "mapping.json", mapping_to_json(contents.mapping) + b"\n"

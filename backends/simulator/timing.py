@@ -82,10 +82,11 @@ def read_timing(read: TileRead, tile: TileImage, target: Target) -> ReadTiming:
     encoding = cast("Encoding", tile.encoding)
     cycles: Counter[int] = Counter()
     conversions: dict[int, Counter[int]] = {}
-    for channel, bits in converted_channels(read, tile):
-        adc = target.adc_of_channel(channel, encoding)
-        cycles[adc] += target.conversion_cycles(bits)
-        conversions.setdefault(adc, Counter())[bits] += 1
+    for channels, bits in converted_channels(read, tile):
+        each = target.conversion_cycles(bits)
+        for adc, count in Counter(target.adc_of_channel(c, encoding) for c in channels).items():
+            cycles[adc] += count * each
+            conversions.setdefault(adc, Counter())[bits] += count
     bursts = tuple(Burst(adc, cycles[adc], conversions[adc]) for adc in sorted(cycles))
     every = sum(conversions.values(), Counter[int]())
     cells = tile.rows * tile_columns(tile, target)
@@ -112,17 +113,17 @@ def cell_cycles(tile: TileImage, target: Target) -> tuple[int, int]:
     return max(1, cycles), tile.rows * columns
 
 
-def converted_channels(read: TileRead, tile: TileImage) -> list[tuple[int, int]]:
-    """(channel, bits) of each conversion, in order of channel; the unit column comes last."""
-    channels = [
-        (tile.channel0 + j * tile.slices + s, read.bits[s])
-        for j in range(tile.outputs)
+def converted_channels(read: TileRead, tile: TileImage) -> list[tuple[range, int]]:
+    """(channels, bits) of all conversions, slice by slice; the unit column comes last."""
+    after = tile.channel0 + tile.outputs * tile.slices
+    found = [
+        (range(tile.channel0 + s, after, tile.slices), read.bits[s])
         for s in range(tile.slices)
         if read.converted[s]
     ]
     if tile.encoding != "differential":
-        channels.append((tile.channel0 + tile.outputs * tile.slices, read.bits[0]))
-    return channels
+        found.append((range(after, after + 1), read.bits[0]))
+    return found
 
 
 def vec_elements(vec: Vec) -> int:

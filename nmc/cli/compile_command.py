@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,17 @@ if TYPE_CHECKING:
 @calib_option
 @input_shape_option
 @mesh_option
+@click.option(
+    "--objective",
+    type=click.Choice(["throughput", "latency", "energy", "crossbars"]),
+    help="What ways and copies of layers are chosen for; throughput unless the pipeline says.",
+)
+@click.option(
+    "--plan", metavar="PLAN.toml", help="Ways, copies and pieces of layers, decided beforehand."
+)
+@click.option(
+    "--write-plan", metavar="PLAN.toml", help="Write what was decided, to edit and give to --plan."
+)
 @host_ops_option
 @click.option(
     "-p", "--pipeline", default="@default", show_default=True, help="The passes; see nmc passes."
@@ -61,6 +73,9 @@ def command(
     calib: tuple[str, ...],
     input_shapes: tuple[str, ...],
     mesh: str,
+    objective: str | None,
+    plan: str | None,
+    write_plan: str | None,
     host_ops: str,
     pipeline: str,
     emit_ir: tuple[str, ...],
@@ -72,6 +87,7 @@ def command(
     it needs.
     """
     from nmc.compiling import Wish, read_input_shapes
+    from nmc.plan import read_plan
 
     wish = Wish(
         model,
@@ -83,28 +99,51 @@ def command(
         seed=seed,
         host_ops=host_ops,
         pipeline=pipeline,
+        objective=objective or "",
+        plan=read_plan(Path(plan)) if plan else {},
     )
     path = Path(output) if output else Path(Path(model).stem + ".nmc")
-    return compile_to(session, wish, path, emit_ir)
+    plans = Plans(plan, Path(write_plan) if write_plan else None)
+    return compile_to(session, wish, path, emit_ir, plans)
 
 
-def compile_to(session: Session, wish: Wish, path: Path, emit_ir: tuple[str, ...] = ()) -> int:
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """The plan file that was read, and the one to write."""
+
+    read: str | None = None
+    written: Path | None = None
+
+
+NO_PLANS = Plans()
+
+
+def compile_to(
+    session: Session,
+    wish: Wish,
+    path: Path,
+    emit_ir: tuple[str, ...] = (),
+    plans: Plans = NO_PLANS,
+) -> int:
     """Compile, write, and print the summary."""
     import time
 
     from nmc.ir.diagnostics import Report
-    from nmc.output import check_writable, files_in, keep_inputs
+    from nmc.output import check_writable, files_in, keep_inputs, write_text
+    from nmc.plan import plan_text
 
     emitter = Emitter(passes_of(emit_ir), path)
-    keep_inputs(
-        [path, *emitter.paths()], files_in([str(wish.model), str(wish.target), *wish.calib])
-    )
-    check_writable(path)
+    read = [str(wish.model), str(wish.target), *wish.calib, *filter(None, [plans.read])]
+    keep_inputs([path, plans.written, *emitter.paths()], files_in(read))
+    for each in filter(None, (path, plans.written)):
+        check_writable(each)
     began = time.perf_counter()
     report = Report()
     done, compiled = compiled_by(session, wish, report, emitter)
     compiled.save(path)
     emitter.write()
+    if plans.written:
+        write_text(plans.written, plan_text(done.design))
     return summarize(session, done, compiled, path, time.perf_counter() - began)
 
 
@@ -134,8 +173,9 @@ def summarize(
 ) -> int:
     from nmc.report.summary import compile_data, compile_lines
 
-    data = compile_data(compiled, path, compile_s, peak_rss_bytes())
-    lines = compile_lines(compiled, done.model.file, path, compile_s, path.stat().st_size)
+    outlook = done.design.outlook
+    data = compile_data(compiled, path, compile_s, peak_rss_bytes(), outlook)
+    lines = compile_lines(compiled, done.model.file, path, compile_s, path.stat().st_size, outlook)
     return session.result(data, lines)
 
 

@@ -175,20 +175,28 @@ def operand_lines(mapping: Mapping, stage: Stage) -> Iterator[str]:
 def matrix_lines(stage: Stage, found: StageReport) -> list[str]:
     window = "x".join(map(str, stage.window.kernel))
     strides = "x".join(map(str, stage.window.strides))
-    rows, columns = found.blocks[0]
+    rows, outputs = found.blocks[0]
     many = f"{len(found.blocks)} blocks of " if len(found.blocks) > 1 else ""
     copies = f"{found.copies} cop{'y' if found.copies == 1 else 'ies'}"
     pieces = f" of {found.pieces} pieces" if found.pieces > 1 else ""
-    grid = "" if stage.grid == (1, 1) else f", {stage.grid[0]} x {stage.grid[1]} pixels a read"
     return [
-        f"  matrix      {many}{plural(rows, 'row')} x {plural(columns, 'column')}{grid}; "
+        f"  matrix      {many}{plural(rows, 'row')} x {plural(outputs, 'output')}; "
         f"window {window}, "
         f"strides {strides}",
-        f"  laid by     {found.way}, {copies}{pieces}, {plural(found.tiles, 'tile')}, {percent(found.occupancy)} full",
+        f"  laid by     {found.way}, {copies}{pieces}, {plural(found.tiles, 'tile')}, "
+        f"{percent(found.occupancy)} full",
+        *(grid_lines(stage) if stage.grid != (1, 1) else ()),
         f"  an input    {plural(found.steps, 'read')} of a copy, "
         f"{plural(found.conversions, 'conversion')}, "
         f"{plural(found.macs, 'MAC')}",
     ]
+
+
+def grid_lines(stage: Stage) -> Iterator[str]:
+    """What one read gives of a matrix that has columns for several pixels, and its size."""
+    (down, right), block = stage.grid, stage.blocks[0]
+    outputs = plural(block.outputs * down * right, "column")
+    yield f"  a read      gives {down} x {right} pixels: {plural(block.rows, 'row')} x {outputs}"
 
 
 def tile_table(tiles: Sequence[tuple[int, Tile]]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +22,19 @@ from nmc.report.text import (
 if TYPE_CHECKING:
     from nmc.api import Compiled
     from nmc.backends.report_records import ReportData
+    from nmc.ir.design import Outlook
 
 __all__ = ["compile_data", "compile_lines", "mapped_lines"]
 
 
 def compile_data(
-    compiled: Compiled, path: Path, compile_s: float, peak_rss_bytes: int | None
+    compiled: Compiled,
+    path: Path,
+    compile_s: float,
+    peak_rss_bytes: int | None,
+    outlook: Outlook | None = None,
 ) -> dict[str, Any]:
+    """`outlook` is what ways and copies were chosen for, if they were."""
     report = compiled.report()
     totals = report.totals
     return {
@@ -50,6 +57,7 @@ def compile_data(
         "adc_bound_cycles": totals.adc_bound_cycles,
         "adc_least_cycles": totals.adc_least_cycles,
         "bottleneck_steps": totals.bottleneck_steps,
+        "outlook": asdict(outlook) if outlook else None,
         "predicted_interval_cycles": report.prediction.interval_cycles,
         "predicted_latency_cycles": report.prediction.latency_cycles,
         "predicted_energy_j": report.prediction.energy_j,
@@ -81,7 +89,12 @@ def compile_data(
 
 
 def compile_lines(
-    compiled: Compiled, model: str, path: Path, compile_s: float, size: int
+    compiled: Compiled,
+    model: str,
+    path: Path,
+    compile_s: float,
+    size: int,
+    outlook: Outlook | None = None,
 ) -> list[str]:
     """`size` is the file's, `path` what to call it in the lines that tell how to go on."""
     report = compiled.report()
@@ -91,10 +104,25 @@ def compile_lines(
     return [
         *([f"{head}   {made}"] if fits else [head, f"  {made}"]),
         *mapped_lines(report),
+        *(outlook_lines(outlook) if outlook else []),
         f"  file         {bytes_text(size)}, programs {bytes_text(report.totals.program_bytes)}",
         f"  next: nmc report {path}",
         f"        nmc verify {path} --model {model} -i DATA.npz",
     ]
+
+
+def outlook_lines(outlook: Outlook) -> list[str]:
+    """How near the choice of ways and copies came to the best, by the model that it was made by."""
+    if outlook.objective == "energy":
+        value, bound = joules(outlook.value * 1e-15), joules(outlook.bound * 1e-15)
+    else:
+        value, bound = f"{count(outlook.value)} cycles", count(outlook.bound)
+    best = "the best" if outlook.value == outlook.bound else f"at best {bound}"
+    return wrap(
+        f"  copies       for {outlook.objective}: {value}, {best} by the time model",
+        line_width(),
+        indent=15,
+    )
 
 
 def mapped_lines(report: ReportData) -> list[str]:

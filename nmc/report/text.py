@@ -41,9 +41,10 @@ def fitted(
     *,
     left: Sequence[str] = (),
     drop: Sequence[str] = (),
+    indent: int = 0,
 ) -> list[str]:
     """As `table`, with columns called by their heads; those in `drop` leave, in that order, until
-    the lines fit `line_width`."""
+    the lines fit `line_width` with so many blanks before them."""
     kept = list(range(len(head)))
     for name in (None, *drop):
         kept = [i for i in kept if head[i] != name]
@@ -53,7 +54,7 @@ def fitted(
             [[row[i] for i in kept] for row in rows],
             left=[i for i, each in enumerate(names) if each in left],
         )
-        if max(map(len, lines)) <= line_width():
+        if max(map(len, lines)) + indent <= line_width():
             break
     return lines
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["unit_lines", "units_data", "units_limit"]
 
 WAITS_PRINTED = 8
+INDENT = 2
+"""Blanks before each line in the text of a run."""
+
 NAME_WIDTH = 24
 LITTLE = 0.01
 """Kinds of units that are busy, and waited for, less than this are left out of the table."""
@@ -153,7 +156,7 @@ def kind_lines(found: Contention) -> list[str]:
     ]
     head = ("units", "number", "busy", "busiest", "which", "waiting", "idle because of")
     left = ("units", "which", "idle because of")
-    lines = fitted(head, rows, left=left, drop=("number",))
+    lines = fitted(head, rows, left=left, drop=("number", "which"), indent=INDENT)
     others = [NAMES[total.kind] for total in kinds if total not in shown]
     more = f"hardly used: {', '.join(others)}"
     return [*lines, *(wrap(more, line_width() - 4, indent=2) if others else [])]
@@ -187,7 +190,7 @@ def wait_lines(found: Contention) -> list[str]:
     ]
     head = ("what waits", "for", "on", "behind", "cycles")
     left = ("what waits", "for", "on", "behind")
-    lines = fitted(head, rows, left=left, drop=("on",))
+    lines = fitted(head, rows, left=left, drop=("on",), indent=INDENT)
     rest = len(found.waits) - len(shown)
     more = [f"and {rest} more: nmc run --json --units all"] if rest else []
     return [*lines, *more, *wrap(OVERLAP, line_width() - 4, indent=0)]

@@ -59,7 +59,7 @@ def fitting_rows(tables: list[Table], cap: Ints) -> list[int] | None:
     return least_rows([Table(t.costs, np.zeros_like(t.values)) for t in tables], cap)
 
 
-def least_rows(tables: list[Table], cap: Ints) -> list[int] | None:
+def least_rows(tables: list[Table], cap: Ints, most_pairs: int = MOST_PAIRS) -> list[int] | None:
     """The rows within `cap` whose values have the least sum; None if there are none.
 
     Exact.  Raises TooMany.
@@ -77,7 +77,7 @@ def least_rows(tables: list[Table], cap: Ints) -> list[int] | None:
         points = np.column_stack([table.costs[:, binding], table.values])
         rows = nondominated(points)
         rest = rest - points[:, :-1].min(axis=0)
-        if len(sums) * len(rows) > MOST_PAIRS:
+        if len(sums) * len(rows) > most_pairs:
             raise TooMany
         joined = (sums[:, None, :] + points[rows][None, :, :]).reshape(-1, sums.shape[1])
         inside = np.flatnonzero((joined[:, :-1] + rest <= cap).all(axis=1))

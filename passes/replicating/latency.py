@@ -40,8 +40,14 @@ Rows = list[list[int]]
 UNIT = 1 << 10
 """Prices are whole numbers of 1/UNIT cycles."""
 
-MOST_TRIES = 256
-"""Slowest times that are tried per segment."""
+MOST_TRIES = 512
+"""Slowest times that are tried per segment, times the layers that each try looks at."""
+
+MOST_PAIRS = 1 << 13
+"""Sums that are looked at for one layer in one such try."""
+
+MOST_FAILURES = 3
+"""After so many tries that were cut short the rest of them are left."""
 
 
 def latency(
@@ -115,6 +121,7 @@ class Search:
     cap: Ints
     best: Rows = field(default_factory=Rows)
     bound: int = 0
+    failures: int = 0
     prices: Ints = field(init=False)
 
     def __post_init__(self) -> None:
@@ -178,11 +185,12 @@ class Search:
 
         Where there is one segment and all of its times could be tried, that is the whole problem.
         """
-        settled = len(self.parts) == 1 and len(self.parts[0].times) <= MOST_TRIES
+        tries = max(1, MOST_TRIES // sum(len(part.tables) for part in self.parts))
+        settled = len(self.parts) == 1 and len(self.parts[0].times) <= tries
         for number, part in enumerate(self.parts):
             ceilings = [p.slowest(r) for p, r in zip(self.parts, self.best, strict=True)]
-            for time in near(part.times, ceilings[number]):
-                if self.latency(self.best) <= self.bound:
+            for time in near(part.times, ceilings[number], tries):
+                if self.latency(self.best) <= self.bound or self.failures > MOST_FAILURES:
                     return
                 settled &= self.settle([*ceilings[:number], time, *ceilings[number + 1 :]])
         if settled:
@@ -208,9 +216,12 @@ class Search:
         kept = [np.flatnonzero(v - v.min() <= slack) for v in values]
         try:
             found = least_rows(
-                [Table(t.held[k], t.lead[k]) for t, k in zip(tables, kept, strict=True)], self.cap
+                [Table(t.held[k], t.lead[k]) for t, k in zip(tables, kept, strict=True)],
+                self.cap,
+                MOST_PAIRS,
             )
         except TooMany:
+            self.failures += 1
             return False
         if found is None:
             return True
@@ -220,11 +231,11 @@ class Search:
         return True
 
 
-def near(times: Ints, time: int) -> Iterator[int]:
-    """Times, from the given one outwards."""
+def near(times: Ints, time: int, most: int) -> Iterator[int]:
+    """So many times at most, from the given one outwards."""
     at = int(np.searchsorted(times, time))
     order = np.argsort(np.abs(np.arange(len(times)) - at), kind="stable")
-    return (int(times[i]) for i in order[:MOST_TRIES])
+    return (int(times[i]) for i in order[:most])
 
 
 def priced(table: Candidates, prices: Ints) -> Ints:

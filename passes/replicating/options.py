@@ -20,8 +20,9 @@ class Option:
     share, rounded up.  Each copy costs `held` of each thing that the chip has a number of
     (crossbars first, then such as SRAM).  However many copies, an input makes `work` for each kind
     of shared server (in server cycles, such as those of ADCs).  There are at least `copies_least`
-    copies, and at most `copies_most`, 0 for as many as there are firings.  `lead` is how many firings come before the next layer can
-    begin, and `energy_fj` what an input costs but for leakage.
+    copies, and at most `copies_most`, 0 for as many as there are firings.  `lead` is how many
+    firings come before the next layer can begin, and `energy_fj` what an input costs but for
+    leakage.
     """
 
     firings: int

@@ -1,4 +1,4 @@
-"""What each layer may become: its ways to lie on crossbars, tried out, and what a copy of it takes."""
+"""What each layer may become: its ways to lie on crossbars, tried out, and what copies take."""
 
 from __future__ import annotations
 

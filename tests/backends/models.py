@@ -62,6 +62,13 @@ def shared_model() -> Graph:
     return graph
 
 
+ONE_COPY = (
+    "@front, quantize, stage, tile, replicate{objective=crossbars}, place, schedule-adc, buffers, "
+    "codegen"
+)
+"""The pipeline in which each layer is one stage, called like it."""
+
+
 @cache
 def compiled(
     model: str, target: str = "spin-128", *overrides: str, passes: str = "@default"
@@ -83,6 +90,11 @@ def compiled(
         options={"set": overrides},
         diagnostics=report,
     )
+
+
+def one_copy(model: str) -> Contents:
+    """`chip` or `shared`, each layer of which is one stage."""
+    return compiled(model, passes=ONE_COPY)
 
 
 def inputs_for(contents: Contents, samples: int, seed: int = 1) -> dict[str, Array]:

@@ -14,7 +14,7 @@ from nmc.backends.report_data import report_data
 from nmc.backends.report_records import ReportData
 from nmc.ir.graph import Unit
 from nmc.ir.program import CoreProgram, Desc, End, Halt, Loop, Mvm, Sequencer, Space
-from tests.backends.models import compiled, inputs_for
+from tests.backends.models import compiled, inputs_for, one_copy
 
 
 @pytest.mark.parametrize("model", ["chip", "shared"])
@@ -31,9 +31,9 @@ def test_conversions_are_those_of_the_simulation(model: str, inputs: int) -> Non
             busy[place] += use.busy
     assert {(a.core, a.cluster, a.adc): inputs * a.conversions for a in report.adcs} == +made
     assert {(a.core, a.cluster, a.adc): inputs * a.cycles for a in report.adcs} == +busy
-    for stage in report.stages:
-        shares = (adc.conversions_by_stage.get(stage.name, 0) for adc in report.adcs)
-        assert sum(shares) == stage.conversions
+    for part in report.parts:
+        shares = (adc.conversions_by_stage.get(part.name, 0) for adc in report.adcs)
+        assert sum(shares) == part.conversions
     assert sum(s.conversions for s in report.stages) == report.totals.conversions
     assert sum(c.conversions for c in report.crossbars) == report.totals.conversions
 
@@ -48,7 +48,7 @@ def test_no_schedule_beats_the_bound(model: str) -> None:
 
 
 def test_stages_say_which_layers_they_are() -> None:
-    report = report_data(compiled("chip"))
+    report = report_data(one_copy("chip"))
     matrices = {s.nodes[0].onnx_nodes[0]: s for s in report.stages if s.unit == Unit.CROSSBAR and
                 s.nodes[0].onnx_nodes}  # fmt: skip
     first = matrices["/net/conv1/Conv"]
@@ -62,8 +62,47 @@ def test_stages_say_which_layers_they_are() -> None:
     assert all(node.why for stage in report.stages for node in stage.nodes if node.unit)
 
 
+@pytest.mark.parametrize("model", ["chip", "shared"])
+def test_a_layer_is_the_sum_of_its_parts(model: str) -> None:
+    contents = compiled(model)
+    report = report_data(contents)
+    alone = {stage.name: stage for stage in report_data(one_copy(model)).stages}
+    assert [p.name for p in report.parts] == [s.name for s in contents.mapping.stages]
+    assert [stage.name for stage in report.stages] == list(alone)
+    assert any(stage.copies > 1 for stage in report.stages)
+    for number, stage in enumerate(report.stages):
+        parts = [part for part in report.parts if part.layer == number]
+        assert len(parts) == stage.copies * stage.pieces
+        assert stage.conversions == sum(part.conversions for part in parts)
+        assert stage.reads == sum(part.reads for part in parts)
+        assert stage.steps == max(part.steps for part in parts)
+        assert stage.done_cycles == max(part.done_cycles for part in parts)
+        assert {p for part in parts for p in part.crossbars} == set(stage.crossbars)
+        most = max((part.adc_cycles for part in parts), default=0)
+        assert most <= stage.copy_adc_cycles <= stage.adc_cycles <= stage.adc_work_cycles
+        # However it is divided, it is the same layer.
+        assert (stage.macs, stage.blocks) == (alone[stage.name].macs, alone[stage.name].blocks)
+        assert stage.copies > 1 or stage.steps <= alone[stage.name].steps
+    assert report.totals.bottleneck_steps == max(stage.steps for stage in report.stages)
+    assert 0 < report.totals.adc_least_cycles <= report.totals.adc_bound_cycles
+
+
+def test_the_busiest_adc_of_a_layer_serves_several_copies() -> None:
+    """Of those that share an ADC, the work adds up."""
+    report = report_data(compiled("chip"))
+    for number, stage in enumerate(report.stages):
+        names = {part.name for part in report.parts if part.layer == number}
+        made = [
+            sum(n for name, n in adc.conversions_by_stage.items() if name in names)
+            for adc in report.adcs
+        ]
+        assert sum(made) == stage.conversions
+        alone = [adc.cycles for adc in report.adcs if set(adc.stages) <= names]
+        assert stage.adc_cycles >= max(alone, default=0)
+
+
 def test_cells_and_occupancy() -> None:
-    contents = compiled("chip")
+    contents = one_copy("chip")
     report, target = report_data(contents), contents.target
     slices, cells = target.slices, target.crossbar.rows * target.crossbar.cols
     first = next(s for s in report.stages if s.blocks == ((27, 8),))
@@ -102,9 +141,11 @@ def test_streams_and_rings() -> None:
     report = report_data(contents)
     assert len(report.streams) == len(contents.mapping.streams)
     assert [s.producer for s in report.streams].count("") == 1  # the input alone
-    skip = next(s for s in report.streams if len(s.rings) == 2)  # the depthwise stage adds it
-    assert {ring.stage for ring in skip.rings} == set(skip.consumers)
-    assert {ring.operand for ring in skip.rings} == {0, 1}
+    layers = {part.name: report.stages[part.layer].name for part in report.parts}
+    # The depthwise stage convolves it, and adds it.
+    skip = next(s for s in report.streams if {ring.operand for ring in s.rings} == {0, 1})
+    assert {layers[ring.stage] for ring in skip.rings} == set(skip.consumers)
+    assert sum(len(s.rings) for s in report.streams) == len(contents.mapping.rings)
     assert all(ring.depth >= 1 for s in report.streams for ring in s.rings)
     assert [s.value for s in report.streams if s.to_host] == ["scores"]
 

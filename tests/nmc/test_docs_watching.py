@@ -34,7 +34,9 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     words = "compile examples/digits/digits_cnn.onnx -o digits.nmc -q"
     calib = "--calib examples/digits/digits.npz:calib"
-    assert CliRunner().invoke(app, shlex.split(f"{words} {calib}")).exit_code == 0
+    plain = blocks("debugging.md", "sh")[0].splitlines()[0].removeprefix("nmc ")
+    for line in (f"{words} {calib}", f"{plain} -q"):
+        assert CliRunner().invoke(app, shlex.split(line)).exit_code == 0
     Path("look.txt").write_text(blocks("debugging.md", "text")[-1], encoding="utf-8")
     return tmp_path
 
@@ -48,7 +50,7 @@ def test_commands_work(clone: Path, page: str) -> None:
 
 
 def test_the_example_looks_at_a_read(clone: Path) -> None:
-    words = "run digits.nmc -i random --debug-script look.txt"
+    words = "run plain.nmc -i random --debug-script look.txt"
     done = CliRunner().invoke(app, shlex.split(words))
     assert "0.1:5 " in done.stdout
     assert ": mvm plan 0, " in done.stdout

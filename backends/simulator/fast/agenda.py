@@ -9,13 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from nmc.backends.simulator.fast import layout as k
-from nmc.backends.simulator.fast.jit import inlined, trailing_zeros
+from nmc.backends.simulator.fast.jit import trailing_zeros
 from nmc.backends.simulator.fast.layout import FOREVER, State
+from nmc.backends.simulator.fast.rows import merged
 
 __all__ = ["advance", "announce", "at", "drop", "following", "insert", "wake", "wake_as"]
 
 
-@inlined
+@merged
 def wake(m: State, cycle: int, rank: int, unit: int) -> None:
     """Have a unit stepped in a cycle; once, however often it is asked for.
 
@@ -24,27 +25,27 @@ def wake(m: State, cycle: int, rank: int, unit: int) -> None:
     insert(m, cycle, (rank << k.RANK_SHIFT) | unit, unit)
 
 
-@inlined
+@merged
 def wake_as(m: State, cycle: int, rank: int, number: int, unit: int) -> None:
     """The same for units that step in another order."""
     insert(m, cycle, (rank << k.RANK_SHIFT) | number, unit)
 
 
-@inlined
+@merged
 def at(m: State, cycle: int, rank: int, effect: int, argument: int) -> None:
     """Have an effect happen at the start of a cycle; a unit of `rank` announces it now."""
     m[k.G_SERIAL] += 1
     announce(m, cycle, m[k.G_NOW], rank, m[k.G_SERIAL], (effect << k.EFFECT_SHIFT) | argument)
 
 
-@inlined
+@merged
 def announce(m: State, cycle: int, when: int, rank: int, number: int, load: int) -> None:
     """The same for what is announced in cycle `when`, as the `number`-th of its rank."""
     order = (when << (k.SERIAL_BITS + k.RANK_BITS)) | (rank << k.SERIAL_BITS) | number
     insert(m, cycle, order, load)
 
 
-@inlined
+@merged
 def insert(m: State, cycle: int, key: int, load: int) -> None:
     if cycle >= m[k.G_NOW] + k.SLOTS:
         node = take(m, key, load)
@@ -68,7 +69,7 @@ def insert(m: State, cycle: int, key: int, load: int) -> None:
     m[before + k.N_NEXT] = node
 
 
-@inlined
+@merged
 def take(m: State, key: int, load: int) -> int:
     node = m[k.G_FREE_NODE]
     m[k.G_FREE_NODE] = m[node + k.N_NEXT]
@@ -78,7 +79,7 @@ def take(m: State, key: int, load: int) -> int:
     return node
 
 
-@inlined
+@merged
 def drop(m: State, place: int) -> int:
     """Take the first entry of a slot off; its node, whose fields stay until the next insertion."""
     node = m[k.SLOT0 + place]
@@ -90,20 +91,20 @@ def drop(m: State, place: int) -> int:
     return node
 
 
-@inlined
+@merged
 def release(m: State, node: int) -> None:
     m[node + k.N_NEXT] = m[k.G_FREE_NODE]
     m[k.G_FREE_NODE] = node
     m[k.G_FREE_NODES] += 1
 
 
-@inlined
+@merged
 def following(m: State) -> int:
     """The next cycle in which anything is due, FOREVER if there is none."""
     return min(scan(m), m[k.G_FAR_FIRST])
 
 
-@inlined
+@merged
 def scan(m: State) -> int:
     now = m[k.G_NOW]
     start = now & (k.SLOTS - 1)
@@ -121,7 +122,7 @@ def scan(m: State) -> int:
     return FOREVER
 
 
-@inlined
+@merged
 def advance(m: State, cycle: int) -> None:
     """Let it be `cycle`; what has come near moves from the list to the ring."""
     m[k.G_NOW] = cycle

@@ -29,7 +29,7 @@ from nmc.backends.simulator.fast.tasks import commit, free_task, offer, pop, rai
 __all__ = ["await_latch", "latch", "mvm_done", "step_back", "step_cluster"]
 
 
-@inlined
+@merged
 def latch(m: State, x: int, flow: int, read: int, full: int) -> None:
     """The crossbar's latches are filled with a plan's input bits, until cycle `full`."""
     m[x + k.X_TAKEN] = FOREVER
@@ -44,7 +44,7 @@ def latch(m: State, x: int, flow: int, read: int, full: int) -> None:
 # When to look
 
 
-@inlined
+@merged
 def due(m: State, x: int) -> int:
     """Before this cycle nobody outside the cluster can notice anything of this crossbar's reads.
 
@@ -80,7 +80,7 @@ def first_due(m: State, x: int, after: int) -> int:
     return cycle
 
 
-@inlined
+@merged
 def watch(m: State, x: int) -> None:
     """Have the crossbar's cluster stepped when that is due."""
     wake_cluster(m, m[x + k.X_CLUSTER], max(m[k.G_NOW], due(m, x)))
@@ -93,7 +93,7 @@ def wake_cluster(m: State, cluster: int, cycle: int) -> None:
         wake(m, cycle, k.RANK_CLUSTER, cluster)
 
 
-@inlined
+@merged
 def await_latch(m: State, x: int) -> None:
     """A head waits to know when the latches are free: perhaps that can be known now."""
     cycle = due(m, x)
@@ -153,7 +153,8 @@ def serve(m: State, x: int, key: int, only: int, adc: int) -> tuple[int, int]:
     its cluster is free, if there is one."""
     left, bits = m[x + k.X_LEFT], m[k.G_KEY_BITS]
     ready = key >> bits
-    meter_sample(m, x, ready, only, adc)
+    if m[k.G_METER]:
+        meter_sample(m, x, ready, only, adc)
     if only:
         adc = over = max(adc, ready) + m[x + k.X_LONGEST]
     else:
@@ -163,14 +164,15 @@ def serve(m: State, x: int, key: int, only: int, adc: int) -> tuple[int, int]:
         m[x + k.X_STAGE0] = free
         return last_converted(m, x, over), adc
     begin = max(ready, free)
-    meter_next_read(m, x, ready, begin)
+    if m[k.G_METER]:
+        meter_next_read(m, x, ready, begin)
     m[x + k.X_LEFT] = left - 1
     if left == 1:
         free_latches(m, x, begin)
     return ((begin + m[k.G_READ]) << bits) | (key & ((1 << bits) - 1)), adc
 
 
-@inlined
+@merged
 def convert(m: State, read: int, ready: int) -> int:
     """Give a sample to its ADCs; when the last of its bursts ends."""
     end = ready
@@ -201,7 +203,8 @@ def change_stage(m: State, x: int, over: int) -> int:
 @merged
 def free_latches(m: State, x: int, begin: int) -> None:
     """The last phase's read begins."""
-    meter_freed(m, x, begin)
+    if m[k.G_METER]:
+        meter_freed(m, x, begin)
     m[x + k.X_TAKEN] = begin
     m[x + k.X_READING] = begin + m[k.G_READ]
     if m[x + k.X_WAITED]:
@@ -209,7 +212,7 @@ def free_latches(m: State, x: int, begin: int) -> None:
         m[x + k.X_WAITED] = 0
 
 
-@inlined
+@merged
 def last_converted(m: State, x: int, over: int) -> int:
     """The last sample of an mvm on this crossbar has its ADCs; the key of the next, if any."""
     flow = m[x + k.X_PFLOW]
@@ -233,7 +236,8 @@ def first_phase(m: State, x: int) -> int:
     m[x + k.X_ADC] = m[read + k.R_ADC]
     m[x + k.X_LONGEST] = m[read + k.R_LONGEST]
     m[x + k.X_LEFT] = m[k.G_PHASES] - 1
-    meter_first_read(m, x, begin)
+    if m[k.G_METER]:
+        meter_first_read(m, x, begin)
     if m[k.G_PHASES] == 1:
         free_latches(m, x, begin)
     return ((begin + m[k.G_READ]) << m[k.G_KEY_BITS]) | m[read + k.R_TIE]
@@ -242,7 +246,7 @@ def first_phase(m: State, x: int) -> int:
 # Write-back
 
 
-@inlined
+@merged
 def converted(m: State, flow: int) -> None:
     """All conversions of an mvm have an end.  Where mvms end in order, so do write-backs."""
     s = m[flow + k.T_SEQ]
@@ -257,7 +261,8 @@ def converted(m: State, flow: int) -> None:
 
 @merged
 def write_back(m: State, s: int, flow: int, begin: int) -> None:
-    meter_back(m, s, flow, begin)
+    if m[k.G_METER]:
+        meter_back(m, s, flow, begin)
     end = begin + m[m[m[flow + k.T_CODE] + k.I_PLAN] + k.P_BACK]
     m[s + k.S_BACK + k.V_FREE] = end
     load = (k.E_MVM << k.EFFECT_SHIFT) | flow

@@ -12,12 +12,13 @@ from nmc.backends.simulator.fast.crossbars import await_latch, latch
 from nmc.backends.simulator.fast.jit import inlined
 from nmc.backends.simulator.fast.layout import FOREVER, State
 from nmc.backends.simulator.fast.meters import meter_start, meter_write
+from nmc.backends.simulator.fast.rows import merged
 from nmc.backends.simulator.fast.tasks import free_task, raise_semaphore, sample
 
 __all__ = ["cells_written", "expect", "step_fill"]
 
 
-@inlined
+@merged
 def expect(m: State, s: int) -> None:
     """Have the head of a queue dealt with when it has arrived and its latches may be free."""
     cycle = free_from(m, m[s + k.S_QHEAD], m[s + k.S_GROUP])
@@ -25,7 +26,7 @@ def expect(m: State, s: int) -> None:
         wake(m, max(cycle, m[s + k.S_ARRIVED]), k.RANK_FILL, m[s + k.S_GROUP])
 
 
-@inlined
+@merged
 def free_from(m: State, task: int, group: int) -> int:
     """When the latches that a head needs are free, as things are; where that is not known, FOREVER,
     and the group is told."""
@@ -44,7 +45,7 @@ def free_from(m: State, task: int, group: int) -> int:
     return cycle
 
 
-@inlined
+@merged
 def free_latch(m: State, x: int, group: int) -> int:
     if m[x + k.X_TAKEN] == FOREVER:
         m[x + k.X_WAITED] = group
@@ -52,7 +53,7 @@ def free_latch(m: State, x: int, group: int) -> int:
     return m[x + k.X_TAKEN]
 
 
-@inlined
+@merged
 def reads(m: State, task: int) -> tuple[int, int]:
     """The reads of an mvm: the first, and what comes after the last.  Cells have none."""
     plan = m[m[task + k.T_CODE] + k.I_PLAN]
@@ -88,7 +89,7 @@ def step_fill(m: State, group: int) -> int:
             wake(m, cycle, k.RANK_FILL, group)
 
 
-@inlined
+@merged
 def next_head(m: State, group: int, arrived: int, last: int) -> int:
     """The sequencer whose head comes after (arrived, last), or 0."""
     best, best_arrived = 0, FOREVER
@@ -104,7 +105,7 @@ def next_head(m: State, group: int, arrived: int, last: int) -> int:
     return best
 
 
-@inlined
+@merged
 def mark(m: State, task: int) -> bool:
     """Whether no earlier head needs any of the same crossbars; later ones may not overtake."""
     stamp = m[k.G_STAMP]
@@ -127,7 +128,8 @@ def mark(m: State, task: int) -> bool:
 def begin(m: State, s: int, task: int) -> bool:
     now, code = m[k.G_NOW], m[task + k.T_CODE]
     first, after = reads(m, task)
-    meter_start(m, s, task, first, after)
+    if m[k.G_METER]:
+        meter_start(m, s, task, first, after)
     m[s + k.S_QHEAD] = m[task + k.T_NEXT]
     m[s + k.S_QCOUNT] -= 1
     m[task + k.T_NEXT] = 0
@@ -173,7 +175,8 @@ def write(m: State, s: int, task: int, code: int) -> None:
     for i in range(first, first + m[tile + k.L_COUNT]):
         m[m[i] + k.L_WRITTEN] = 0
     end = m[k.G_NOW] + m[code + k.I_CYCLES]
-    meter_write(m, s, x, end)
+    if m[k.G_METER]:
+        meter_write(m, s, x, end)
     m[x + k.X_TAKEN] = end
     at(m, end, k.RANK_FILL, k.E_CELLS, task)
 

@@ -24,6 +24,7 @@ __all__ = [
     "inlined",
     "popcount",
     "popcount32",
+    "spliced",
     "trailing_zeros",
 ]
 
@@ -32,6 +33,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
 """Kernels allocate nothing: without numba's reference counts, which cost more than the work."""
+
+PART_OPTIONS: dict[str, Any] = OPTIONS | {
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "no_rewrites": True,
+    "forceinline": False,
+}
+"""Of parts of kernels.  What Python would need to call them is left out; and they say whether they
+are inlined, or would do as their callers, with which all that they call would be compiled again and
+again, once for each place."""
 
 
 @cache
@@ -67,7 +78,13 @@ def at_hand(kernel: Any) -> bool:
 
 def inlined(function: F) -> F:
     """A part of kernels, compiled with each that calls it."""
-    return register_jitable(**OPTIONS)(function)
+    return register_jitable(**PART_OPTIONS)(function)
+
+
+def spliced(function: F) -> F:
+    """A part that hands on to others, put into its only caller before anything is compiled: a part
+    of its own would have all below it compiled once more.  Long ones take more time this way."""
+    return cast("F", numba.njit(inline="always", **PART_OPTIONS)(function))
 
 
 def counting(result: Any, word: Any) -> Any:

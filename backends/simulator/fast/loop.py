@@ -6,7 +6,7 @@ from nmc.backends.simulator.fast import layout as k
 from nmc.backends.simulator.fast.agenda import advance, drop, following
 from nmc.backends.simulator.fast.crossbars import mvm_done, step_back, step_cluster
 from nmc.backends.simulator.fast.fills import cells_written, step_fill
-from nmc.backends.simulator.fast.jit import compiled
+from nmc.backends.simulator.fast.jit import compiled, spliced
 from nmc.backends.simulator.fast.layout import FOREVER, State
 from nmc.backends.simulator.fast.messages import (
     arrived,
@@ -18,7 +18,7 @@ from nmc.backends.simulator.fast.messages import (
     step_port,
 )
 from nmc.backends.simulator.fast.meters import crowded, raiser
-from nmc.backends.simulator.fast.rows import first_word, merged
+from nmc.backends.simulator.fast.rows import first_word
 from nmc.backends.simulator.fast.sequencers import (
     start_sequencer,
     step_sequencer,
@@ -31,16 +31,12 @@ __all__ = ["run_events"]
 
 
 @compiled
-def run_events(m: State, max_cycles: int, until: int) -> int:
+def run_events(state: State, max_cycles: int, until: int) -> int:
     """Go on until all is done, the trace is full, rows run short, or after cycle `until`.
 
     Says which: ENDED, FULL, SHORT, LIMIT, UNWRITTEN or CROWDED.
     """
-    return run_cycles(first_word(m), min(max_cycles, k.LAST_CYCLE), until)
-
-
-@merged
-def run_cycles(m: State, max_cycles: int, until: int) -> int:
+    m, max_cycles = first_word(state), min(max_cycles, k.LAST_CYCLE)
     margin = m[k.G_MARGIN]
     if not m[k.G_STARTED]:
         m[k.G_STARTED] = 1
@@ -64,7 +60,7 @@ def run_cycles(m: State, max_cycles: int, until: int) -> int:
             return k.UNWRITTEN
 
 
-@merged
+@spliced
 def run_cycle(m: State, place: int) -> bool:
     while m[k.SLOT0 + place]:
         node = drop(m, place)
@@ -80,7 +76,7 @@ def run_cycle(m: State, place: int) -> bool:
     return True
 
 
-@merged
+@spliced
 def step(m: State, rank: int, unit: int) -> None:
     if rank == k.RANK_SEQUENCER:
         step_sequencer(m, unit)
@@ -100,7 +96,7 @@ def step(m: State, rank: int, unit: int) -> None:
         step_memory(m, unit)
 
 
-@merged
+@spliced
 def effect(m: State, what: int, argument: int) -> None:
     if what == k.E_MVM:
         mvm_done(m, argument)

@@ -169,10 +169,12 @@ def check_global(low: Lowered, core: int, label: str, placed: Placed) -> None:
 def number_crossbars(low: Lowered) -> None:
     """The crossbars that hold tiles, those of a cluster next to each other; and their ADCs."""
     adc = low.target.adc
+    used: dict[int, set[int]] = {core.core: set() for core in low.program.cores}
+    for tile in low.program.tiles:
+        used.setdefault(tile.core, set()).add(tile.crossbar)
     for core in low.program.cores:
-        used = sorted({tile.crossbar for tile in low.program.tiles if tile.core == core.core})
         clusters: dict[int, list[int]] = {}
-        for index in used:
+        for index in sorted(used[core.core]):
             clusters.setdefault(index // adc.crossbars_per_cluster, []).append(index)
         for cluster, members in clusters.items():
             low.clusters.append((len(low.crossbars), len(members)))

@@ -7,6 +7,7 @@ from nmc.backends.simulator.fast.agenda import at, wake, wake_as
 from nmc.backends.simulator.fast.jit import inlined
 from nmc.backends.simulator.fast.layout import State
 from nmc.backends.simulator.fast.meters import meter_sent, meter_service, raiser
+from nmc.backends.simulator.fast.rows import merged
 from nmc.backends.simulator.fast.tasks import (
     commit,
     free_task,
@@ -151,7 +152,8 @@ def out_number(m: State, memory: int) -> int:
 @inlined
 def leave(m: State, unit: int, task: int) -> None:
     now, size = m[k.G_NOW], flits(m, task)
-    meter_service(m, unit, task)
+    if m[k.G_METER]:
+        meter_service(m, unit, task)
     m[unit + k.V_FREE] = now + size
     if route_of(m, task) > 0:
         to_link(m, task, now)
@@ -159,7 +161,7 @@ def leave(m: State, unit: int, task: int) -> None:
         at(m, now + size, k.RANK_PORT, k.E_ARRIVED, task)
 
 
-@inlined
+@merged
 def again(m: State, unit: int, rank: int, number: int, row: int) -> None:
     """Have a unit stepped when it can take up the next that waits."""
     head = m[unit + k.V_HEAD]
@@ -174,7 +176,8 @@ def enter(m: State, task: int, tail: int) -> None:
     op = m[code + k.I_OP]
     queue = queue_of(op)
     m[s + queue] -= 1
-    meter_sent(m, s, queue, task)
+    if m[k.G_METER]:
+        meter_sent(m, s, queue, task)
     if m[s + k.S_BLOCKED] == queue:
         wake(m, max(m[k.G_NOW], m[s + k.S_DUE]), k.RANK_SEQUENCER, s)
     if op == k.OP_PUT or op == k.OP_STORE:
@@ -203,7 +206,8 @@ def step_link(m: State, link: int) -> None:
     if task == 0:
         return
     now, size = m[k.G_NOW], flits(m, task)
-    meter_service(m, unit, task)
+    if m[k.G_METER]:
+        meter_service(m, unit, task)
     m[unit + k.V_FREE] = now + size
     m[task + k.T_CROSSED] += 1
     head = now + m[k.G_HOP]
@@ -248,7 +252,8 @@ def step_memory(m: State, memory: int) -> None:
     if m[code + k.I_OP] == k.OP_LOAD:
         sample(m, task, m[task + k.T_SRC], 0)
     now, cycles = m[k.G_NOW], m[code + k.I_CYCLES]
-    meter_service(m, unit, task)
+    if m[k.G_METER]:
+        meter_service(m, unit, task)
     m[unit + k.V_FREE] = now + cycles
     at(m, now + m[k.G_LATENCY] + cycles, k.RANK_MEMORY, k.E_SERVED, task)
     again(m, unit, k.RANK_MEMORY, m[memory + k.M_NUMBER], memory)

@@ -23,7 +23,9 @@ def plan_tables(low: Lowered) -> tuple[State, State, State]:
     classes = adc_classes(low)
     low.adc_classes = classes
     for core in low.program.cores:
-        for plan, timing in zip(core.plans, low.plans[low.plan0[core.core] :], strict=False):
+        first = low.plan0[core.core]
+        timings = low.plans[first : first + len(core.plans)]
+        for plan, timing in zip(core.plans, timings, strict=True):
             row = [timing.fill, timing.write_back, len(reads), len(timing.reads)]
             row += [-1, plan.input_bytes, plan.outputs, len(plans), len(reads)]
             plans.append(row)

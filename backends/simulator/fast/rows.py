@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from numba import types
 from numba.extending import intrinsic, register_jitable
 
-from nmc.backends.simulator.fast.jit import OPTIONS
+from nmc.backends.simulator.fast.jit import PART_OPTIONS
 
 __all__ = ["first_word", "merged"]
 
@@ -21,7 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def merged(function: F) -> F:
     """A part of a kernel without a call of its own, for the innermost loops."""
-    return register_jitable(forceinline=True, **OPTIONS)(function)
+    return register_jitable(**PART_OPTIONS | {"forceinline": True})(function)
 
 
 pointer: Callable[[Any], Any] = types.CPointer

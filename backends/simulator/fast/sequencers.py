@@ -9,6 +9,7 @@ from nmc.backends.simulator.fast.jit import inlined
 from nmc.backends.simulator.fast.layout import State
 from nmc.backends.simulator.fast.messages import again, queue_of, send
 from nmc.backends.simulator.fast.meters import meter_met, meter_service
+from nmc.backends.simulator.fast.rows import merged
 from nmc.backends.simulator.fast.tasks import commit, free_task, new_task, offer, pop, sample, start
 
 __all__ = ["start_sequencer", "step_sequencer", "step_vector", "vec_done"]
@@ -35,7 +36,7 @@ def step_sequencer(m: State, s: int) -> None:
     issued(m, s, code, 1)
 
 
-@inlined
+@merged
 def issued(m: State, s: int, code: int, cycles: int) -> None:
     """The instruction issues in this cycle; the cycles since it was due count as its stall."""
     now = m[k.G_NOW]
@@ -49,7 +50,7 @@ def issued(m: State, s: int, code: int, cycles: int) -> None:
         wake(m, now + cycles, k.RANK_SEQUENCER, s)
 
 
-@inlined
+@merged
 def fetch(m: State, s: int) -> int:
     """The next instruction, loops followed: they take no time."""
     while True:
@@ -75,7 +76,7 @@ def fetch(m: State, s: int) -> int:
             return code
 
 
-@inlined
+@merged
 def blocked(m: State, s: int, code: int) -> bool:
     """Whether the instruction can't issue as things are; if so, what it waits for wakes the
     sequencer when it happens, and not before the instruction is due."""
@@ -109,7 +110,7 @@ def carry_out(m: State, s: int, code: int, op: int) -> None:
         send(m, s, code)
 
 
-@inlined
+@merged
 def must_wait(m: State, s: int, code: int) -> bool:
     semaphore, n = m[code + k.I_SEM], m[code + k.I_N]
     if m[semaphore + k.A_VALUE] >= n:
@@ -121,10 +122,11 @@ def must_wait(m: State, s: int, code: int) -> bool:
     return True
 
 
-@inlined
+@merged
 def stop_waiting(m: State, s: int, code: int) -> None:
     semaphore = m[code + k.I_SEM]
-    meter_met(m, s, semaphore)
+    if m[k.G_METER]:
+        meter_met(m, s, semaphore)
     m[semaphore + k.A_VALUE] -= m[code + k.I_N]
     if m[s + k.S_WANT] == 0:
         return
@@ -179,7 +181,8 @@ def step_vector(m: State, core: int) -> None:
     s, code = m[task + k.T_SEQ], m[task + k.T_CODE]
     cycles = m[code + k.I_CYCLES]
     end = m[k.G_NOW] + cycles
-    meter_service(m, unit, task)
+    if m[k.G_METER]:
+        meter_service(m, unit, task)
     m[unit + k.V_FREE] = end
     sample(m, task, m[task + k.T_SRC], m[task + k.T_B])
     m[s + k.S_ASKED] = 0

@@ -69,7 +69,7 @@ def machine(low: Lowered, *, record: bool, meter: bool) -> Machine:
     sequencers = len(low.first_code)
     made.margin = 2 * (sequencers + len(low.crossbars) + len(low.links) + 64)
     single_values(made, low, record)
-    enlarge(made, low, 4 * made.margin)
+    enlarge(made, low, 2 * made.margin)
     trace = made.margin + (TRACE_ROWS if record else 64)
     made.m[k.G_TRACE], made.m[k.G_ROOM] = len(made.m), trace
     made.m = np.concatenate([made.m, np.zeros(trace * k.TR_WIDTH, np.int64)])
@@ -106,7 +106,7 @@ def single_values(made: Machine, low: Lowered, record: bool) -> None:
 
 
 def sections_of(low: Lowered) -> dict[str, State]:
-    plan, read, burst = low.plan_tables
+    plan, read, burst = (rows.copy() for rows in low.plan_tables)
     groups, users = group_rows(low)
     tiles, overlaps = tile_rows(low)
     numbers = [[core.core, 0, 0, 0, 0] for core in low.program.cores]
@@ -224,19 +224,20 @@ def crossbar_rows(low: Lowered) -> State:
 def cluster_rows(low: Lowered) -> State:
     """A fill that begins now has a sample ready after the shortest of the cluster, and a read."""
     plan, read, _ = low.plan_tables
-    shortest = np.full(len(low.crossbars), FOREVER)
-    for timing in plan:
-        begin = timing[k.P_READ0]
-        bars = read[begin : begin + timing[k.P_READS], k.R_XBAR]
-        shortest[bars] = np.minimum(shortest[bars], timing[k.P_FILL])
-    rows = np.zeros((len(low.clusters), k.U_WIDTH), np.int64)
-    for row, (first, count) in zip(rows, low.clusters, strict=True):
-        row[k.U_FIRST], row[k.U_AFTER] = first, first + count
-        row[k.U_AHEAD] = max(1, shortest[first : first + count].min() + low.target.read_cycles)
-        row[k.U_WAKE] = FOREVER
-        its = read[(read[:, k.R_XBAR] >= first) & (read[:, k.R_XBAR] < first + count)]
-        same = len(its) and (its[:, k.R_BURSTS] == 1).all() and len(set(its[:, k.R_ADC])) == 1
-        row[k.U_ADC] = its[0, k.R_ADC] if same else -1
+    clusters = table([[first, first + count] for first, count in low.clusters], 2)
+    rows = np.zeros((len(clusters), k.U_WIDTH), np.int64)
+    rows[:, [k.U_FIRST, k.U_AFTER]] = clusters
+    rows[:, k.U_WAKE] = FOREVER
+    cluster = np.searchsorted(clusters[:, 0], read[:, k.R_XBAR], side="right") - 1
+    shortest = np.full(len(rows), FOREVER)
+    np.minimum.at(shortest, cluster, np.repeat(plan[:, k.P_FILL], plan[:, k.P_READS]))
+    rows[:, k.U_AHEAD] = np.maximum(1, shortest + low.target.read_cycles)
+    # A read of no burst, or of several, counts as one on none of the ADCs and on all.
+    alone = read[:, k.R_BURSTS] == 1
+    least, most = np.full(len(rows), FOREVER), np.full(len(rows), -1)
+    np.minimum.at(least, cluster, np.where(alone, read[:, k.R_ADC], -1))
+    np.maximum.at(most, cluster, np.where(alone, read[:, k.R_ADC], FOREVER))
+    rows[:, k.U_ADC] = np.where(least == most, least, -1)
     return rows
 
 

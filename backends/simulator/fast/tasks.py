@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from nmc.backends.simulator.fast import layout as k
 from nmc.backends.simulator.fast.agenda import wake
-from nmc.backends.simulator.fast.jit import inlined
 from nmc.backends.simulator.fast.layout import State
 from nmc.backends.simulator.fast.meters import meter_raise
+from nmc.backends.simulator.fast.rows import merged
 
 __all__ = [
     "commit",
@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 
-@inlined
+@merged
 def new_task(m: State, s: int, code: int) -> int:
     task = m[k.G_FREE_TASK]
     m[k.G_FREE_TASK] = m[task + k.T_NEXT]
@@ -34,14 +34,14 @@ def new_task(m: State, s: int, code: int) -> int:
     return task
 
 
-@inlined
+@merged
 def free_task(m: State, task: int) -> None:
     m[task + k.T_NEXT] = m[k.G_FREE_TASK]
     m[k.G_FREE_TASK] = task
     m[k.G_FREE_TASKS] += 1
 
 
-@inlined
+@merged
 def start(m: State, s: int, desc: int) -> int:
     """The offset of an operand's first element, loop terms included."""
     if desc <= 0:
@@ -55,7 +55,7 @@ def start(m: State, s: int, desc: int) -> int:
 # Units that serve one after the other
 
 
-@inlined
+@merged
 def offer(m: State, unit: int, task: int, ready: int, key: int) -> None:
     """Line up, by readiness, then by key, then as offered."""
     m[task + k.T_READY] = ready
@@ -74,7 +74,7 @@ def offer(m: State, unit: int, task: int, ready: int, key: int) -> None:
         m[before + k.T_NEXT] = task
 
 
-@inlined
+@merged
 def pop(m: State, unit: int) -> int:
     """The task whose turn it is in this cycle, or 0."""
     task = m[unit + k.V_HEAD]
@@ -89,7 +89,7 @@ def pop(m: State, unit: int) -> int:
 # Bytes
 
 
-@inlined
+@merged
 def hold(m: State, size_class: int) -> int:
     """A region for the bytes of a task, by size class."""
     free = m[size_class + k.Z_FREE]
@@ -101,7 +101,7 @@ def hold(m: State, size_class: int) -> int:
     return top
 
 
-@inlined
+@merged
 def record(m: State, what: int, code: int, held: int, first: int, second: int) -> None:
     row = m[k.G_TRACE] + m[k.G_ROWS] * k.TR_WIDTH
     m[row + k.TR_WHAT] = what
@@ -112,7 +112,7 @@ def record(m: State, what: int, code: int, held: int, first: int, second: int) -
     m[k.G_ROWS] += 1
 
 
-@inlined
+@merged
 def sample(m: State, task: int, first: int, second: int) -> None:
     """The bytes that a task starts from are read now."""
     if m[k.G_RECORD]:
@@ -122,7 +122,7 @@ def sample(m: State, task: int, first: int, second: int) -> None:
         record(m, k.SAMPLE, code, held, first, second)
 
 
-@inlined
+@merged
 def commit(m: State, task: int) -> None:
     """What comes of them is written now."""
     if m[k.G_RECORD]:
@@ -138,10 +138,11 @@ def commit(m: State, task: int) -> None:
 # Semaphores
 
 
-@inlined
+@merged
 def raise_semaphore(m: State, semaphore: int, n: int, by: int) -> None:
     """Let a sequencer raise a semaphore, and wake those that it is high enough for."""
-    meter_raise(m, semaphore, by)
+    if m[k.G_METER]:
+        meter_raise(m, semaphore, by)
     value = m[semaphore + k.A_VALUE] + n
     m[semaphore + k.A_VALUE] = value
     s = m[semaphore + k.A_WAITING]

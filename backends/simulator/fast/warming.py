@@ -38,7 +38,7 @@ def compile_kernels() -> None:
     """Compile what is not at hand; in a process that is Python's own, as command lines are, on two
     cores."""
     helper = None
-    if not (at_hand(execute_rows) and at_hand(move)) and not getattr(sys, "frozen", False):
+    if not all(map(at_hand, KERNELS[1:])) and not getattr(sys, "frozen", False):
         helper = started()
     compile_events()
     if helper is not None:
@@ -73,17 +73,17 @@ def finish(helper: subprocess.Popen[bytes]) -> None:
 
 
 def compile_events() -> None:
-    state, mask = np.zeros(1, np.int64), np.zeros(1, np.uint8)
-    compile_for(run_events, state, 0, 0)
-    compile_for(note_stores, state, 0, 0, mask, mask, state)
+    compile_for(run_events, np.zeros(1, np.int64), 0, 0)
 
 
 def compile_values() -> None:
     """The kernels that move and compute bytes."""
-    state, memory = np.zeros(1, np.int64), np.zeros((1, 64), np.uint8)
+    state, mask = np.zeros(1, np.int64), np.zeros(1, np.uint8)
+    memory = np.zeros((1, 64), np.uint8)
     place, weights = place_in(memory), np.zeros(1, np.int16)
     rows, numbers = np.zeros((1, 1), np.int64), np.zeros((1, 1))
     group = Group(memory, place, weights, place, rows, numbers, scratch(1, 64), 0)
+    compile_for(note_stores, state, 0, 0, mask, mask, state)
     compile_for(move, state, 0, 0, memory, memory, 0, True)
     compile_for(execute_rows, state, 0, 0, group)
 

@@ -10,10 +10,11 @@ from nmc.backends.debugger import Debugger, Stopped, script
 from nmc.backends.debugger.session import COMMANDS
 from nmc.backends.execute import Execution, execute
 from nmc.ir.diagnostics import NmcError
+from nmc.ir.layers import layers_of
 from nmc.ir.program import Loop, Mvm, Vec
 from nmc.ir.program_text import instruction_text
 from tests.backends.broken import find, without_signal
-from tests.backends.models import compiled, inputs_for
+from tests.backends.models import compiled, inputs_for, one_copy
 
 CONV = "/net/conv1/Conv"
 
@@ -38,7 +39,7 @@ def stops(said: list[str]) -> list[int]:
 
 
 def test_a_breakpoint_stops_at_every_turn() -> None:
-    contents = compiled("chip")
+    contents = one_copy("chip")
     at = find(contents, f"{CONV}.compute", Mvm)
     said, done = debugged(contents, *["continue"] * 40, breaks=[name(at)])
     code = contents.programs[0].cores[0].sequencers[at[1]].instructions
@@ -54,7 +55,7 @@ def test_a_breakpoint_stops_at_every_turn() -> None:
 
 
 def test_where_tells_line_layer_and_node() -> None:
-    contents = compiled("chip")
+    contents = one_copy("chip")
     at = find(contents, f"{CONV}.compute", Mvm)
     said, _ = debugged(contents, breaks=[name(at)])
     assert said[0].startswith("stopped at a breakpoint before cycle ")
@@ -66,7 +67,7 @@ def test_where_tells_line_layer_and_node() -> None:
 
 
 def test_stops_change_nothing() -> None:
-    contents = compiled("shared")
+    contents = one_copy("shared")
     plain = execute(contents, inputs_for(contents, 2), inflight=2, engine="reference")
     _, stopped = debugged(contents, *["cycle 7"] * 200, inflight=2, stop_at_launch=True)
     assert plain.cycles == stopped.cycles
@@ -77,7 +78,7 @@ def test_stops_change_nothing() -> None:
 
 
 def test_step_goes_from_instruction_to_instruction() -> None:
-    contents = compiled("chip")
+    contents = one_copy("chip")
     at = find(contents, f"{CONV}.post", Vec)
     said, _ = debugged(contents, "step", "step", "step 2", breaks=[name(at)])
     focused = [line.split(" ")[0] for line in said if line.startswith(f"0.{at[1]}:")]
@@ -89,7 +90,7 @@ def test_step_goes_from_instruction_to_instruction() -> None:
 
 
 def test_cycle_and_until() -> None:
-    said, _ = debugged(compiled("chip"), "cycle", "cycle 10", "until 500", stop_at_launch=True)
+    said, _ = debugged(one_copy("chip"), "cycle", "cycle 10", "until 500", stop_at_launch=True)
     first, second, third, fourth = stops(said)
     assert first == 0
     assert second >= 1
@@ -98,7 +99,7 @@ def test_cycle_and_until() -> None:
 
 
 def test_loops_count_turns_from_1() -> None:
-    contents = compiled("chip")
+    contents = one_copy("chip")
     core, sequencer, _ = find(contents, f"{CONV}.compute", Mvm, 1)
     at = name(find(contents, f"{CONV}.compute", Mvm, 1))
     said, _ = debugged(contents, "c", "c", "loops", inflight=2, breaks=[at])
@@ -109,19 +110,19 @@ def test_loops_count_turns_from_1() -> None:
 
 
 def test_semaphores_say_what_they_count() -> None:
-    said, _ = debugged(compiled("chip"), "semaphores", stop_at_launch=True)
-    assert f"core 0 sem 3 = 5  (free slots of ring0 of {CONV})" in said
+    said, _ = debugged(one_copy("chip"), "semaphores", stop_at_launch=True)
+    assert f"core 0 sem 3 = 6  (free slots of ring0 of {CONV})" in said
 
 
 def test_semaphores_name_who_waits() -> None:
-    contents = compiled("chip")
+    contents = one_copy("chip")
     at = find(contents, f"{CONV}.compute", Mvm)
     said, _ = debugged(contents, "semaphores 0", breaks=[name(at)])
     assert any(line.endswith(f"0.{at[1] + 1} waits") for line in said)
 
 
 def test_queues_list_what_is_in_them() -> None:
-    contents = compiled("chip")
+    contents = one_copy("chip")
     at = find(contents, f"{CONV}.compute", Mvm)
     said, _ = debugged(contents, "delete " + name(at), "cycle 30", "queues", breaks=[name(at)])
     depth = contents.target.core.queue_depth
@@ -133,13 +134,13 @@ def test_queues_list_what_is_in_them() -> None:
 
 def test_a_buffer_is_a_tensor() -> None:
     """The ring shows the padded image as the chip holds it: rows, pixels, channels."""
-    contents = compiled("chip")
+    contents = one_copy("chip")
     at = find(contents, f"{CONV}.compute", Mvm)
     said, _ = debugged(contents, f"print {CONV} ring0", f"print {CONV} acc", breaks=[name(at)])
-    (head,) = (i for i, line in enumerate(said) if line.startswith("u8[5x7x3] (slots x pixels"))
+    (head,) = (i for i, line in enumerate(said) if line.startswith("u8[7x7x3] (slots x pixels"))
     rows = " ".join(said[head + 1 :]).partition("i32[2x5x8]")[0]
     values = np.array([int(v) for v in rows.replace("[", " ").replace("]", " ").split()])
-    ring = values.reshape(5, 7, 3)
+    ring = values.reshape(7, 7, 3)
     pad = ring[1, 0, 0]
     assert (ring[:, 0] == pad).all()
     assert (ring[:, -1] == pad).all()
@@ -151,7 +152,7 @@ def test_a_buffer_is_a_tensor() -> None:
 
 
 def test_memory_shows_any_address_of_any_lane() -> None:
-    contents = compiled("chip")
+    contents = one_copy("chip")
     image = inputs_for(contents, 2)[contents.graph.inputs[0].name]
     io = contents.programs[0].inputs[0]
     commands = [f"memory global {io.address} 2 f32 {lane}" for lane in (0, 1)]
@@ -163,7 +164,7 @@ def test_memory_shows_any_address_of_any_lane() -> None:
 
 
 def test_buffers_are_listed_by_layer() -> None:
-    contents = compiled("chip")
+    contents = one_copy("chip")
     said, _ = debugged(contents, "buffers", f"buffers {CONV}", "buffers 1", stop_at_launch=True)
     mine = [line for line in said if line.startswith(f"{CONV} ring0: ")]
     assert len(mine) == 3
@@ -171,9 +172,26 @@ def test_buffers_are_listed_by_layer() -> None:
     assert {"ring0", "acc", "out", "records"} <= listed
 
 
+def test_a_layer_is_all_of_its_copies_and_a_stage_is_itself() -> None:
+    contents = compiled("chip")
+    layers = layers_of(contents.mapping)
+    number = next(n for n, each in enumerate(layers) if each.count > 1 and each.name == CONV)
+    names = [contents.mapping.stages[index].name for index in layers[number].stages]
+    commands = [f"print {number} acc", f"print {CONV} acc", f"print {names[1]} acc", "quit"]
+    said: list[str] = []
+    debugger = Debugger(contents, script(commands), said.append, stop_at_launch=True)
+    with pytest.raises(Stopped):
+        execute(
+            contents, inputs_for(contents, 1), engine="reference", attach=debugger.attach
+        )  # fmt: skip
+    heads = [line for line in said if "i32[" in line]
+    assert [head.partition(": i32[")[0] for head in heads[:-1]] == 2 * names
+    assert heads[-1].startswith("i32[")
+
+
 def test_every_buffer_can_be_printed() -> None:
     for model in ("chip", "shared"):
-        contents = compiled(model)
+        contents = one_copy(model)
         mapping = contents.mapping
         first = [b for b in mapping.buffers if mapping.stages[b.stage].step == 0]
         commands = [f"print {b.stage} '{b.role}'" for b in first]
@@ -182,7 +200,7 @@ def test_every_buffer_can_be_printed() -> None:
 
 
 def test_list_marks_the_next_instruction() -> None:
-    contents = compiled("chip")
+    contents = one_copy("chip")
     at = find(contents, f"{CONV}.compute", Mvm)
     said, _ = debugged(contents, "list 2", breaks=[name(at)])
     shown = [line for line in said if line[:1] in (">", " ") and line[1:6].strip().isdecimal()]
@@ -192,7 +210,7 @@ def test_list_marks_the_next_instruction() -> None:
 
 
 def test_a_deadlock_can_be_looked_at() -> None:
-    broken = without_signal(compiled("chip"), f"{CONV}.post")
+    broken = without_signal(one_copy("chip"), f"{CONV}.post")
     said: list[str] = []
     debugger = Debugger(broken, script(["sequencers"]), said.append)
     with pytest.raises(NmcError, match="wait for ever"):
@@ -205,12 +223,12 @@ def test_a_deadlock_can_be_looked_at() -> None:
 
 def test_quit_ends_the_run() -> None:
     with pytest.raises(Stopped) as raised:
-        debugged(compiled("chip"), "until 100", "quit", stop_at_launch=True)
+        debugged(one_copy("chip"), "until 100", "quit", stop_at_launch=True)
     assert raised.value.cycle >= 100
 
 
 def test_a_model_of_two_chip_steps_stops_in_each() -> None:
-    contents = compiled("shared")
+    contents = one_copy("shared")
     at = find(contents, f"{CONV}.compute", Mvm)
     said, _ = debugged(contents, *["c"] * 100, breaks=[name(at)])
     assert {line.rpartition(" ")[2] for line in said if "before cycle" in line} == {
@@ -244,19 +262,19 @@ def test_a_model_of_two_chip_steps_stops_in_each() -> None:
 )
 def test_commands_that_make_no_sense(command: str, complaint: str) -> None:
     with pytest.raises(NmcError, match=complaint.replace("(", r"\(")) as raised:
-        debugged(compiled("chip"), command, stop_at_launch=True)
+        debugged(one_copy("chip"), command, stop_at_launch=True)
     assert raised.value.diagnostics[0].code == "bad-option"
-    said, _ = debugged(compiled("chip"), command, stop_at_launch=True, strict=False)
+    said, _ = debugged(one_copy("chip"), command, stop_at_launch=True, strict=False)
     assert any(complaint in line for line in said if line.startswith("error: "))
 
 
 def test_a_breakpoint_that_nothing_has_is_refused_at_once() -> None:
     with pytest.raises(NmcError, match=r"no sequencer 9\.0"):
-        Debugger(compiled("chip"), script([]), print, breaks=["9.0:1"])
+        Debugger(one_copy("chip"), script([]), print, breaks=["9.0:1"])
 
 
 def test_help_lists_every_command() -> None:
-    said, _ = debugged(compiled("chip"), "help", stop_at_launch=True)
+    said, _ = debugged(one_copy("chip"), "help", stop_at_launch=True)
     assert all(any(line.startswith(command) for line in said) for command in COMMANDS)
     assert max(len(line) for line in said if line.split(" ")[0] in COMMANDS) <= 80
 

@@ -21,6 +21,7 @@ from nmc.backends.energy.ledger import powered_cores, powered_routers
 from nmc.backends.execute import Execution, execute
 from nmc.backends.report_data import report_data
 from nmc.backends.simulator.result import Events
+from nmc.ir.layers import layer_names
 from nmc.ir.program import Program
 from nmc.ir.target import Target
 from nmc.targets import load
@@ -246,7 +247,8 @@ def test_a_run_of_a_mapping_file_counts_its_own_products() -> None:
     assert found.activity == 0.25
     assert found.time_ns == execution.cycles / contents.target.clock_ghz
     pairs = list(zip(contents.programs, execution.results, strict=True))
-    again = energy_of(pairs, contents.target, found.macs, activity=0.25)
+    layers = layer_names(contents.mapping)
+    again = energy_of(pairs, contents.target, found.macs, activity=0.25, layers=layers)
     assert found == again
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -127,6 +128,10 @@ def test_compile_json(nmc: Nmc, here: Path) -> None:
     assert set(found["stages"][0]) >= {"name", "way", "copies", "crossbars"}
     assert found["crossbars_used"] == sum(stage["crossbars"] for stage in found["stages"])
     assert Path(found["output"]).stat().st_size == found["file_bytes"]
+    assert found["outlook"]["objective"] == "throughput"
+    assert 0 < found["outlook"]["bound"] <= found["outlook"]["value"]
+    assert found["bottleneck_steps"] == max(stage["steps"] for stage in found["stages"])
+    assert found["adc_least_cycles"] <= found["adc_bound_cycles"]
 
 
 def test_compile_twice_gives_the_same_bytes(nmc: Nmc, here: Path) -> None:
@@ -374,10 +379,16 @@ def test_verify_needs_a_model_for_what_compares_with_one(nmc: Nmc, here: Path) -
 
 def test_report_tells_where_what_lies(nmc: Nmc, here: Path) -> None:
     text = nmc("report", "exact.nmc").stdout
-    for title in ("layers", "where each layer lies", "ADCs, busiest first", "cores"):
+    for title in (
+        "layers",
+        "where each layer lies",
+        "ADCs, busiest first",
+        "cores, fullest memory first",
+    ):
         assert f"\n{title}\n" in text
     assert "train.py:73 in forward" in text
-    assert re.search(r"core \d+: crossbar \d", text)
+    assert re.search(r"core \d+: crossbars? \d", text)
+    assert re.search(r"crossbars of cores \d", text)
 
 
 def test_report_json_and_csv(nmc: Nmc, here: Path) -> None:
@@ -386,6 +397,9 @@ def test_report_json_and_csv(nmc: Nmc, here: Path) -> None:
     rows = (here / "tables" / "stages.csv").read_text().splitlines()
     assert len(rows) == len(found["stages"]) + 1
     assert rows[0].startswith("name,step,kind")
+    parts = (here / "tables" / "parts.csv").read_text().splitlines()
+    assert len(parts) == len(found["parts"]) + 1 > len(rows)
+    assert sum(stage["copies"] * stage["pieces"] for stage in found["stages"]) == len(parts) - 1
 
 
 def test_report_names_host_operators(nmc: Nmc, tmp_path: Path, shared: Path) -> None:
@@ -398,16 +412,58 @@ def test_report_names_host_operators(nmc: Nmc, tmp_path: Path, shared: Path) -> 
 
 def test_inspect_a_layer_by_any_name(nmc: Nmc, here: Path) -> None:
     by_number = nmc("inspect", "exact.nmc", "layer", "1").stdout
-    name = nmc("inspect", "exact.nmc", "layer", "1", "--json").json["stage"]["name"]
+    name = nmc("inspect", "exact.nmc", "layer", "1", "--json").json["layer"]["name"]
     assert nmc("inspect", "exact.nmc", "layer", name).stdout == by_number
     assert nmc("inspect", "exact.nmc", "layer", "nothing").exit_code == 2
 
 
+def test_a_layer_is_shown_with_its_copies_and_each_alone(nmc: Nmc, here: Path) -> None:
+    report = nmc("report", "exact.nmc", "--json").json
+    on_crossbars = [n for n, stage in enumerate(report["stages"]) if stage["tiles"]]
+    number = max(on_crossbars, key=lambda n: report["stages"][n]["copies"])
+    stage = report["stages"][number]
+    count = stage["copies"] * stage["pieces"]
+    assert count > 2
+    whole = nmc("inspect", "exact.nmc", "layer", str(number))
+    assert f"and {count - 2} more: --json has all" in " ".join(whole.stdout.split())
+    found = nmc("inspect", "exact.nmc", "layer", stage["name"], "--json").json
+    assert found["layer"] == stage
+    assert len(found["parts"]) == len(found["stages"]) == count
+    assert len(found["tiles"]) == stage["tiles"]
+    last = found["parts"][-1]["name"]
+    alone = nmc("inspect", "exact.nmc", "layer", last, "--json").json
+    assert [part["name"] for part in alone["parts"]] == [last]
+    assert alone["layer"] == stage
+    assert {tile["stage"] for tile in alone["tiles"]} == {found["tiles"][-1]["stage"]}
+    assert f": {last}\n" in nmc("inspect", "exact.nmc", "layer", last).stdout
+
+
+def test_energies_and_waits_are_those_of_layers(nmc: Nmc, here: Path) -> None:
+    found = nmc("run", "exact.nmc", "-i", "random", "--units", "all", "--json").json
+    report = nmc("report", "exact.nmc", "--json").json
+    layers = {stage["name"] for stage in report["stages"]}
+    parts = {part["name"] for part in report["parts"]} - layers
+    assert parts
+    named = set(found["energy_by_layer"])
+    named |= {wait[key] for wait in found["waits"] for key in ("layer", "behind")}
+    assert not named & parts
+    assert {s["name"] for s in report["stages"] if s["conversions"]} <= named
+    compared = nmc("verify", "exact.nmc", *ON_DIGITS, "-n", "1", "--per-layer", "--json").json
+    assert {layer["stage"] for layer in compared["layers"]} <= layers
+
+
 def test_inspect_a_crossbar(nmc: Nmc, here: Path) -> None:
-    by_place = nmc("inspect", "exact.nmc", "crossbar", "1:0")
+    used = {
+        (c["core"], c["crossbar"]) for c in nmc("report", "exact.nmc", "--json").json["crossbars"]
+    }
+    core, crossbar = min(used)
+    by_place = nmc("inspect", "exact.nmc", "crossbar", f"{core}:{crossbar}")
     assert "|A" in by_place.stdout
-    assert nmc("inspect", "exact.nmc", "crossbar", "8").stdout == by_place.stdout
-    assert "nothing lies on it" in nmc("inspect", "exact.nmc", "crossbar", "63:7").stdout
+    number = str(core * 8 + crossbar)
+    assert nmc("inspect", "exact.nmc", "crossbar", number).stdout == by_place.stdout
+    core, crossbar = min({(n // 8, n % 8) for n in range(64 * 8)} - used)
+    empty = nmc("inspect", "exact.nmc", "crossbar", f"{core}:{crossbar}").stdout
+    assert "nothing lies on it" in empty
     assert nmc("inspect", "exact.nmc", "crossbar", "64:0").exit_code == 2
 
 
