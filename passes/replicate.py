@@ -38,7 +38,7 @@ class Replicate(Pass):
     - `crossbars`: one copy of each layer, in the way in which `tile` has laid it.
 
     Layers that `tile` was told to lay otherwise than plainly stay as they are, and so do all with
-    `ways=as-tiled`.  Where it hardly costs crossbars, a layer lies plainly.  `share` is the part of
+    `ways=as-tiled`.  Where that costs few crossbars, a layer lies plainly.  `share` is the part of
     the chip that may be filled; the rest is room for `place`.
 
     A matrix of more tiles than a core has crossbars is cut into pieces by outputs, so that few

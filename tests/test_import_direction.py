@@ -18,6 +18,8 @@ MAY_IMPORT = {
 BOOKS = (PurePosixPath("passes/__init__.py"), PurePosixPath("passes/book.py"))
 OURS = ("nmc", *MAY_IMPORT)
 # A pass too large for one file keeps its parts in a folder, which knows itself but no pass.
+# Ways are tried out where copies are chosen, laid as `tile` lays them.
+ALSO = {"replicating": ("tiling",)}
 HELPERS = sorted(path.parent.name for path in (ROOT / "passes").glob("*/__init__.py"))
 FILES = sorted(
     PurePosixPath(path.relative_to(ROOT).as_posix())
@@ -32,7 +34,8 @@ def forbidden(source: str, path: PurePosixPath) -> list[str]:
     if path in BOOKS:
         allowed = (*allowed, "nmc.passes")
     elif path.parts[0] == "passes":
-        helpers = HELPERS if len(path.parts) == 2 else [path.parts[1]]
+        own = path.parts[1]
+        helpers = HELPERS if len(path.parts) == 2 else [own, *ALSO.get(own, ())]
         allowed = (*allowed, *(f"nmc.passes.{name}" for name in helpers))
     package = ("nmc", *path.parent.parts)
     return [

@@ -87,9 +87,7 @@ def json_bytes(record: object) -> bytes:
     return msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
 
 
-def members_of(
-    contents: Contents, report: ReportData | None = None
-) -> Iterator[tuple[str, bytes]]:
+def members_of(contents: Contents, report: ReportData | None = None) -> Iterator[tuple[str, bytes]]:
     """Every member but the manifest, in the order of the file."""
     yield "report.json", json_bytes(report_record(contents, report))
     yield "diagnostics.json", json_bytes(contents.diagnostics)

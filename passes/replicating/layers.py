@@ -20,8 +20,8 @@ __all__ = ["Layers"]
 
 Ints = npt.NDArray[np.int64]
 
-PLAIN_COST = 1.1
-"""A layer may take so many times the crossbars if it then lies plainly: its program is smaller."""
+PLAIN_COST = 0.5
+"""A layer may take so many more crossbars, of its own, to lie plainly: its program is smaller."""
 
 
 @dataclass(slots=True)
@@ -92,22 +92,25 @@ class Layers:
 
     def plainer(self, plan: Plan, budget: Budget) -> Plan:
         """The plan with layers in their first shape again where that keeps the interval and takes
-        hardly more crossbars."""
+        few more crossbars, the fewest first."""
         choices = list(plan.choices)
         taken = [
             costs(options[c.option], c.copies)
             for options, c in zip(self.plainly, choices, strict=True)
         ]
         left = budget.cap(plan.interval) - np.sum(taken, axis=0)
+        swaps: list[tuple[int, int, int]] = []
         for index, choice in enumerate(plan.choices):
             first = self.plainly[index][0]
             copies = copies_within(first, plan.interval)
-            if choice.option == 0 or copies == 0:
-                continue
-            after = costs(first, copies)
-            more = after - taken[index]
-            if after[0] <= PLAIN_COST * taken[index][0] and (more <= left).all():
-                left = left - more
+            if choice.option and copies:
+                more = copies * first.held[0] - int(taken[index][0])
+                if more <= PLAIN_COST * taken[index][0]:
+                    swaps.append((more, index, copies))
+        for _, index, copies in sorted(swaps):
+            after = costs(self.plainly[index][0], copies)
+            if (after - taken[index] <= left).all():
+                left = left - (after - taken[index])
                 choices[index], taken[index] = Choice(0, copies), after
         held = np.sum(taken, axis=0)[: len(budget.held)]
         return replace(plan, choices=tuple(choices), held=tuple(held.tolist()))

@@ -11,7 +11,7 @@ from nmc.ir.diagnostics import NmcError
 from nmc.ir.program import Mvm, Vec
 from nmc.ir.program_text import instruction_text, print_program
 from tests.backends.broken import find, past_its_buffer, with_race, without_signal
-from tests.backends.models import compiled, inputs_for
+from tests.backends.models import compiled, inputs_for, one_copy
 
 CONV = "/net/conv1/Conv"
 
@@ -35,7 +35,7 @@ def test_lines_are_those_of_the_assembly(model: str) -> None:
 
 
 def test_instructions_know_their_layer_and_node() -> None:
-    contents = compiled("chip")
+    contents = one_copy("chip")
     places = ProgramPlaces.of(contents, "0-chip")
     place = places.at(*find(contents, f"{CONV}.compute", Mvm))
     assert (place.layer, place.role) == (CONV, "compute")
@@ -47,7 +47,7 @@ def test_instructions_know_their_layer_and_node() -> None:
 
 
 def test_a_feeder_belongs_to_no_layer_of_its_own() -> None:
-    contents = compiled("chip")
+    contents = one_copy("chip")
     places = ProgramPlaces.of(contents, "0-chip")
     index = len(places.cores[0].sequencers) - 1
     place = places.at(0, index, 0)
@@ -68,12 +68,12 @@ def test_a_feeder_belongs_to_no_layer_of_its_own() -> None:
     ],
 )
 def test_texts_that_name_no_instruction(text: str) -> None:
-    assert ProgramPlaces.of(compiled("chip"), "0-chip").named(text) is None
+    assert ProgramPlaces.of(one_copy("chip"), "0-chip").named(text) is None
 
 
 @pytest.mark.parametrize("engine", sorted(ENGINES))
 def test_a_missing_signal_is_a_deadlock_with_places(engine: str) -> None:
-    broken = without_signal(compiled("chip"), f"{CONV}.post")
+    broken = without_signal(one_copy("chip"), f"{CONV}.post")
     with pytest.raises(NmcError) as raised:
         execute(broken, inputs_for(broken, 2), inflight=2, engine=engine)
     (problem,) = raised.value.diagnostics
@@ -87,7 +87,7 @@ def test_a_missing_signal_is_a_deadlock_with_places(engine: str) -> None:
 
 @pytest.mark.parametrize("engine", sorted(ENGINES))
 def test_a_race_has_places(engine: str) -> None:
-    broken, (core, sequencer, pc) = with_race(compiled("chip"), f"{CONV}.post")
+    broken, (core, sequencer, pc) = with_race(one_copy("chip"), f"{CONV}.post")
     done = execute(broken, inputs_for(broken, 1), engine=engine, detect_races=True)
     problems = races_found(broken, done)
     places = ProgramPlaces.of(broken, "0-chip")
@@ -102,14 +102,14 @@ def test_a_race_has_places(engine: str) -> None:
 
 
 def test_a_sound_program_has_no_races() -> None:
-    contents = compiled("chip")
+    contents = one_copy("chip")
     done = execute(contents, inputs_for(contents, 1), engine="reference", detect_races=True)
     assert races_found(contents, done) == []
 
 
 @pytest.mark.parametrize("engine", sorted(ENGINES))
 def test_a_read_past_its_buffer_is_refused_with_its_place(engine: str) -> None:
-    broken, at = past_its_buffer(compiled("chip"), f"{CONV}.compute")
+    broken, at = past_its_buffer(one_copy("chip"), f"{CONV}.compute")
     with pytest.raises(NmcError) as raised:
         execute(broken, inputs_for(broken, 1), engine=engine)
     (problem,) = raised.value.diagnostics
@@ -121,7 +121,7 @@ def test_a_read_past_its_buffer_is_refused_with_its_place(engine: str) -> None:
 
 def test_tables_and_intermediate_rows_are_named_after_their_nodes() -> None:
     """The skip connection's stage holds several nodes; its buffers tell which is worked for."""
-    contents = compiled("chip")
+    contents = one_copy("chip")
     places = ProgramPlaces.of(contents, "0-chip")
     label = "/net/conv2/Conv.post"
     core, sequencer, first = find(contents, label, Vec)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from nmc.ir.layers import Layer, layer_name, layer_names, layers_of
 from nmc.ir.mapping import Kind, Mapping, Stage, Step, StepKind, Stream
 
 
-def stage(name: str, output: int, **fields: int) -> Stage:
-    return replace(
-        Stage(name, 0, Kind.ROWS, (f"n{output}",), ((),), False, (), output, "vector"), **fields
-    )
+def stage(
+    name: str, output: int, copies: int = 1, copy: int = 0, pieces: int = 1, piece: int = 0
+) -> Stage:
+    kind, nodes = Kind.ROWS, (f"n{output}",)
+    return Stage(
+        name, 0, kind, nodes, ((),), False, (), output, "vector",
+        copies=copies, copy=copy, pieces=pieces, piece=piece,
+    )  # fmt: skip
 
 
 def divided(name: str, output: int, copies: int, pieces: int) -> list[Stage]:

@@ -44,7 +44,10 @@ def mapping(streams: list[int], stages: list[Stage]) -> Mapping:
     return Mapping(
         "hand-made",
         (step,),
-        tuple(Stream(f"v{i}", 0, "u8", r, 1, 4, producers=(i - 1,) if i else ()) for i, r in enumerate(streams)),
+        tuple(
+            Stream(f"v{i}", 0, "u8", r, 1, 4, producers=(i - 1,) if i else ())
+            for i, r in enumerate(streams)
+        ),
         tuple(stages),
     )
 
@@ -108,7 +111,8 @@ def test_a_skip_connection_is_a_deeper_ring(convolutions: int) -> None:
     # Each window runs one row behind what it reads, so the skip holds a row more per window.
     assert convolutions + 1 <= skip <= 4 * convolutions + 3
     along = [depths[i, 0] for i in range(1, convolutions + 1)]
-    assert along == [feed_of(chip, chip.stages[1], chip.stages[1].operands[0]).least_depth] * convolutions
+    feed = feed_of(chip, chip.stages[1], chip.stages[1].operands[0])
+    assert along == [feed.least_depth] * convolutions
 
 
 @pytest.mark.parametrize("convolutions", [1, 2, 4])

@@ -15,8 +15,8 @@ from nmc.ir.graph import Graph
 from nmc.ir.mapping import StepKind
 from nmc.ir.program import Loop, Mvm, Put, Store
 from nmc.ir.target import Target
-from nmc.passes.tiling import laying
 from nmc.passes.base import mapping_of
+from nmc.passes.tiling import laying
 from tests.passes.lowering import lowered, roomy, run_both
 from tests.passes.nets import Build
 from tests.passes.random_nets import random_net
@@ -60,7 +60,11 @@ def test_random_nets_are_exact(machine: str, seed: int) -> None:
 @settings(max_examples=60)
 @given(float_graphs(), st.sampled_from(sorted(MACHINES)), st.integers(1, 3))
 def test_any_small_net_is_exact(graph: Graph, machine: str, inflight: int) -> None:
-    assume(check(graph, MACHINES[machine], inflight))
+    try:
+        assume(check(graph, MACHINES[machine], inflight))
+    except NmcError as failure:
+        assume(failure.diagnostics[0].code != "too-many-tiles")
+        raise
 
 
 @pytest.mark.parametrize("seed", range(6))
