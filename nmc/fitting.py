@@ -8,6 +8,7 @@ that has enough crossbars.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from math import ceil, sqrt
@@ -72,6 +73,8 @@ class _Fit:
     part: range
     observer: Observer | None
     mapping: Mapping | None = field(init=False)
+    done: list[tuple[Pass, Mapping | None, bool, float]] = field(init=False)
+    """What the last attempt's steps left, whether that was a change, and their seconds."""
 
     def __post_init__(self) -> None:
         self.mapping = self.design.mapping
@@ -85,6 +88,7 @@ class _Fit:
                 _merge(report, tried)
                 if number:
                     report.add(_fewer_copies(steps))
+                self._tell()
                 return steps
             if not _is_about_room(tried):
                 break
@@ -97,6 +101,7 @@ class _Fit:
         _merge(report, tried)
         report.check()
         self.design.target = target
+        self._tell()
         return steps
 
     def _refusal(self, tried: Report) -> tuple[Diagnostic, ...]:
@@ -136,14 +141,26 @@ class _Fit:
         """Run the steps for a target; the design is then as they left it."""
         self.design.mapping, self.design.target = self.mapping, target
         report = Report()
+        self.done = []
         total = len(self.pipeline.passes)
         for index, step in zip(self.part, steps, strict=True):
             if self.observer:
                 self.observer.starts(index, total, step)
-            step.run(self.design, report)
+            began = time.perf_counter()
+            changed = step.run(self.design, report)
+            self.done.append((step, self.design.mapping, changed, time.perf_counter() - began))
             if report.failed:
                 break
         return report
+
+    def _tell(self) -> None:
+        """Tell the observer of the steps of the attempt that succeeded."""
+        total = len(self.pipeline.passes)
+        for index, (step, mapping, changed, wall_s) in zip(self.part, self.done, strict=True):
+            self.design.mapping = mapping
+            if self.observer:
+                self.observer.starts(index, total, step)
+                self.observer.ended(step, self.design, changed, wall_s)
 
     # Meshes
 

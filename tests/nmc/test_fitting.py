@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 import nmc
+from nmc.ir.design import Design
 from nmc.ir.diagnostics import NmcError
 from nmc.ir.mapping import Mapping
+from nmc.passes.base import Pass
+from nmc.passes.book import PASSES
 
 ROOT = Path(__file__).parents[2]
 DIGITS = str(ROOT / "examples/digits/digits_cnn.onnx")
@@ -57,3 +60,22 @@ def test_what_no_mesh_can_mend_is_not_said_to_be_mended_by_one() -> None:
         nmc.compile(DIGITS, "exact-128", set=["core.sram_kib=1"])
     assert {d.code for d in caught.value.diagnostics} == {"sram-overflow"}
     assert "it was placed there" not in caught.value.diagnostics[0].remedy
+
+
+class Listener:
+    """Notes what an observer is told."""
+
+    def __init__(self) -> None:
+        self.ended_passes: list[tuple[str, int]] = []
+
+    def starts(self, index: int, total: int, step: Pass) -> None:
+        self.index = index
+
+    def ended(self, step: Pass, design: Design, changed: bool, wall_s: float) -> None:
+        self.ended_passes.append((step.name, self.index))
+
+
+def test_every_pass_is_seen_to_end_once_however_often_it_was_tried() -> None:
+    listener = Listener()
+    nmc.compile(DIGITS, "exact-128", mesh="auto", observer=listener)
+    assert listener.ended_passes == [(step.name, i) for i, step in enumerate(PASSES)]
