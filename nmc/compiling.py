@@ -12,6 +12,7 @@ from nmc.fitting import mesh_override, run_fitting
 from nmc.frontend import ReadModel, Source, import_model, read_model
 from nmc.ir import ops
 from nmc.ir.abilities import is_mover, varying
+from nmc.ir.costs import macs
 from nmc.ir.design import Calibration, Decision, Design
 from nmc.ir.diagnostics import Diagnostic, NmcError, Report, error, warning
 from nmc.ir.graph import Graph, Value
@@ -33,6 +34,10 @@ __all__ = [
 
 AUTO = "auto"
 """The wish for the smallest mesh that holds the model."""
+
+LEAST_SAMPLES = 4
+CALIBRATION_MACS = 16_000_000_000
+"""Random inputs for calibration are so many that the network takes about this much for all."""
 
 MATRICES = (ops.Conv, ops.ConvTranspose, ops.MatMul)
 
@@ -184,15 +189,23 @@ def calibrated(
 
 def made_up(graph: Graph, target: Target, seed: int, report: Report) -> Calibration | None:
     """Random calibration inputs, unless nothing would depend on them."""
+    count = random_samples(graph)
     if is_float(graph):
-        return data.calibration((), graph.inputs, seed, report)
+        return data.calibration((), graph.inputs, seed, report, samples=count)
     if target.adc.range != "calibrated" or target.lossless(target.crossbar.rows):
         return None
-    made = data.calibration((), graph.inputs, seed, Report())
+    made = data.calibration((), graph.inputs, seed, Report(), samples=count)
     message = f"the ADCs' ranges are chosen on {made.samples} random inputs"
     remedy = "give inputs like those the model will see: --calib DATA.npz"
     report.add(warning("random-calibration", message, remedy=remedy))
     return made
+
+
+def random_samples(graph: Graph) -> int:
+    """As many as a calibration usually has; of a large network, for which they say as little and
+    take long, fewer."""
+    whole = max(1, sum(map(macs, graph)))
+    return max(LEAST_SAMPLES, min(data.RANDOM_CALIBRATION_SAMPLES, CALIBRATION_MACS // whole))
 
 
 def is_float(graph: Graph) -> bool:

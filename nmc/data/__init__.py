@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nmc.data.fit import fit
 from nmc.data.inputs import (
+    RANDOM_CALIBRATION_SAMPLES,
     InputData,
     calibration,
     from_arrays,
@@ -13,6 +14,7 @@ from nmc.data.inputs import (
 )
 
 __all__ = [
+    "RANDOM_CALIBRATION_SAMPLES",
     "InputData",
     "calibration",
     "fit",

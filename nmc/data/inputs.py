@@ -19,7 +19,15 @@ from nmc.ir.diagnostics import Loc, NmcError, Report, error, warning
 from nmc.ir.graph import Array, Value
 from nmc.ir.text import did_you_mean
 
-__all__ = ["InputData", "calibration", "from_arrays", "random_inputs", "read_inputs", "read_labels"]
+__all__ = [
+    "RANDOM_CALIBRATION_SAMPLES",
+    "InputData",
+    "calibration",
+    "from_arrays",
+    "random_inputs",
+    "read_inputs",
+    "read_labels",
+]
 
 RANDOM_CALIBRATION_SAMPLES = 16
 LABEL_NAMES = ("y", "labels", "label", "targets")
@@ -224,14 +232,19 @@ def made_up(value: Value, rng: np.random.Generator, samples: int) -> Array:
 
 
 def calibration(
-    texts: Sequence[str], inputs: Sequence[Value], seed: int, report: Report
+    texts: Sequence[str],
+    inputs: Sequence[Value],
+    seed: int,
+    report: Report,
+    *,
+    samples: int = RANDOM_CALIBRATION_SAMPLES,
 ) -> Calibration:
-    """Calibration inputs from files; without any, random ones, with a warning."""
+    """Calibration inputs from files; without any, `samples` random ones, with a warning."""
     if texts:
         data = read_inputs(texts, inputs, samples=RANDOM_CALIBRATION_SAMPLES)
         made = is_random(texts[0])
     else:
-        arrays = random_inputs(inputs, seed, RANDOM_CALIBRATION_SAMPLES)
+        arrays = random_inputs(inputs, seed, samples)
         data, made = InputData(arrays, f"random inputs, seed {seed}"), True
     if made:
         report.add(random_calibration(data.samples))
