@@ -40,7 +40,7 @@ LEGEND = (
     "# is what `inspect FILE layer #` takes. It does a matrix of rows x outputs, or the vector "
     "work that is named. Its copies take turns at its rows; x 2: each is cut into 2 pieces by "
     "channels. For an input a copy makes so many reads, all of them together so many conversions; "
-    "ADC cyc is what the layer's busiest ADC needs for it at least"
+    "ADC cyc is what the busiest of the layer's ADCs needs for it as it is placed"
 )
 CUM = ", cum the share of the work of all ADCs up to this layer"
 

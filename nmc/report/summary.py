@@ -118,11 +118,9 @@ def outlook_lines(outlook: Outlook) -> list[str]:
     else:
         value, bound = f"{count(outlook.value)} cycles", count(outlook.bound)
     best = "the best" if outlook.value == outlook.bound else f"at best {bound}"
-    return wrap(
-        f"  copies       for {outlook.objective}: {value}, {best} by the time model",
-        line_width(),
-        indent=15,
-    )
+    by = "by the model of lone layers"
+    text = f"  copies       for {outlook.objective}: {value}, {best} {by}"
+    return wrap(text, line_width(), indent=15)
 
 
 def mapped_lines(report: ReportData) -> list[str]:
