@@ -118,7 +118,7 @@ def outlook_lines(outlook: Outlook) -> list[str]:
     else:
         value, bound = f"{count(outlook.value)} cycles", count(outlook.bound)
     best = "the best" if outlook.value == outlook.bound else f"at best {bound}"
-    by = "by the model of lone layers"
+    by = "by the layer model"
     text = f"  copies       for {outlook.objective}: {value}, {best} {by}"
     return wrap(text, line_width(), indent=15)
 

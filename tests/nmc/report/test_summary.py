@@ -18,4 +18,4 @@ from nmc.report.summary import outlook_lines
 )
 def test_the_bound_stands_beside_what_was_reached(outlook: Outlook, says: str) -> None:
     (line,) = outlook_lines(outlook)
-    assert line == f"  copies       {says} the model of lone layers"
+    assert line == f"  copies       {says} the layer model"
