@@ -12,13 +12,12 @@ from nmc.backends.simulator.result import Events, Result, SequencerUse
 from nmc.backends.simulator.timing import (
     PlanTiming,
     cell_cycles,
-    flits,
-    nearest_port,
     plan_timing,
     vec_elements,
 )
 from nmc.ir import program as p
 from nmc.ir.graph import DTYPES
+from nmc.ir.messages import flits, nearest_port
 from nmc.ir.predicting.loads import Unit
 from nmc.ir.prediction import Prediction
 from nmc.ir.target import Target

@@ -258,6 +258,11 @@ class Stage:
     cores: tuple[int, ...] = ()
 
     @property
+    def producer(self) -> int:
+        """Its number among the producers of its stream."""
+        return self.copy * self.pieces + self.piece
+
+    @property
     def read_window(self) -> Window:
         """What one read gathers, and how far the next one lies: the window of one output, or all
         pixels from the window of a grid's first output to that of its last."""

@@ -10,7 +10,7 @@ import numpy as np
 from nmc.ir import mapping as m
 from nmc.ir.adc_load import TileCycles
 from nmc.ir.graph import Array
-from nmc.ir.stage_memory import CoreOutputs
+from nmc.ir.stage_memory import CoreOutputs, window_is_run
 from nmc.ir.target import Target
 
 __all__ = ["ACC_BYTES", "Adc", "ReadTime", "read_time"]
@@ -113,13 +113,6 @@ def _plan(gathered: int, outputs: int, longest: int, busiest: int, target: Targe
 
 def _gathered(mapping: m.Mapping, stage: m.Stage, block: int, tiles: Sequence[m.Tile]) -> int:
     """Bytes that a plan gathers: the window, or the tiles' rows where these lie side by side."""
-    operand, window = stage.operands[0], stage.read_window
-    stream = mapping.streams[operand.stream]
-    whole = stage.blocks[block].chans == mapping.seen_chans(operand)[1]
-    cols = operand.left + stream.cols + operand.right
-    height, width = window.kernel
-    adjacent_pixels = width == 1 or (window.dilations[1] == 1 and whole)
-    adjacent_rows = height == 1 or (window.dilations[0] == 1 and whole and cols == width)
-    if not (adjacent_pixels and adjacent_rows):
+    if not window_is_run(mapping, stage, stage.blocks[block]):
         return stage.blocks[block].rows
     return max(t.row0 + t.rows for t in tiles) - min(t.row0 for t in tiles)

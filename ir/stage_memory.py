@@ -15,7 +15,7 @@ import numpy as np
 
 from nmc.ir.graph import Array, Node, Value
 from nmc.ir.layout import Digit, offsets
-from nmc.ir.mapping import Kind, Mapping, Operand, Stage, Tile
+from nmc.ir.mapping import Block, Kind, Mapping, Operand, Stage, Tile
 from nmc.ir.ops import FlipSign, LayerNorm, Lut
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "ring_operands",
     "ring_row_bytes",
     "stage_memory",
+    "window_is_run",
 ]
 
 RECORD_BYTES = 8
@@ -90,6 +91,17 @@ def ring_row_bytes(mapping: Mapping, operand: Operand) -> int:
     stream = mapping.streams[operand.stream]
     cols = operand.left + stream.cols + operand.right
     return cols * mapping.seen_chans(operand)[1] * stream.element_bytes
+
+
+def window_is_run(mapping: Mapping, stage: Stage, block: Block) -> bool:
+    """Whether all bytes that a read gathers for a block lie side by side in the ring."""
+    operand, window = stage.operands[0], stage.read_window
+    whole = block.chans == mapping.seen_chans(operand)[1]
+    cols = operand.left + mapping.streams[operand.stream].cols + operand.right
+    height, width = window.kernel
+    adjacent_pixels = width == 1 or (window.dilations[1] == 1 and whole)
+    adjacent_rows = height == 1 or (window.dilations[0] == 1 and whole and cols == width)
+    return adjacent_pixels and adjacent_rows
 
 
 @dataclass(frozen=True, slots=True)

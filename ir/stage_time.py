@@ -14,21 +14,17 @@ from dataclasses import dataclass, replace
 from nmc.ir import mapping as m
 from nmc.ir.adc_load import TileCycles
 from nmc.ir.graph import Node
+from nmc.ir.messages import flits
 from nmc.ir.read_time import ACC_BYTES, Adc, read_time
 from nmc.ir.rows import emissions, firings
 from nmc.ir.stage_memory import CoreOutputs, core_outputs
 from nmc.ir.target import Target
 from nmc.ir.vector_work import Part, VectorWork, fill_work, vector_cycles, vector_work
 
-__all__ = ["CoreTime", "StageTime", "StageTimes", "flits"]
+__all__ = ["CoreTime", "StageTime", "StageTimes"]
 
 PUT_CYCLES = 2
 """Of a sequencer: a wait for room and a put."""
-
-
-def flits(nbytes: int, target: Target) -> int:
-    """A head flit with the address, and the payload's."""
-    return -(-nbytes // target.mesh.flit_bytes) + 1
 
 
 @dataclass(frozen=True, slots=True)

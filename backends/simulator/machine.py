@@ -16,9 +16,10 @@ from nmc.backends.simulator.reads import plan_kernel
 from nmc.backends.simulator.result import AdcUse, Race, UnitUse
 from nmc.backends.simulator.sequencer import Sequencer
 from nmc.backends.simulator.shadow import Shadow, Watch
-from nmc.backends.simulator.timing import nearest_port, plan_timing, route
+from nmc.backends.simulator.timing import plan_timing, route
 from nmc.ir import program as p
 from nmc.ir.diagnostics import NmcError, error
+from nmc.ir.messages import nearest_port
 from nmc.ir.program_spans import operands, span, walk
 
 if TYPE_CHECKING:

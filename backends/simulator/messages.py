@@ -14,8 +14,9 @@ import numpy as np
 from nmc.backends.simulator.memory import Bytes
 from nmc.backends.simulator.mesh import Message, Transfer
 from nmc.backends.simulator.operations import Move
-from nmc.backends.simulator.timing import ceil_div, flits
+from nmc.backends.simulator.timing import ceil_div
 from nmc.ir import program as p
+from nmc.ir.messages import flits
 
 if TYPE_CHECKING:
     from nmc.backends.simulator.observer import Origin

@@ -17,8 +17,6 @@ __all__ = [
     "Route",
     "ceil_div",
     "cell_cycles",
-    "flits",
-    "nearest_port",
     "plan_timing",
     "route",
     "tile_columns",
@@ -142,11 +140,6 @@ def vec_cycles(vec: Vec, target: Target) -> int:
     return batches * unit.element_cycles(vec.op) + unit.op_latency_cycles(vec.op)
 
 
-def flits(nbytes: int, target: Target) -> int:
-    """A head flit with the address, and the payload's."""
-    return ceil_div(nbytes, target.mesh.flit_bytes) + 1
-
-
 def route(source: int, target_core: int, target: Target) -> Route:
     """Links of the XY route: along the row first, then along the column."""
     x, y = target.mesh.position(source)
@@ -159,9 +152,3 @@ def route(source: int, target_core: int, target: Target) -> Route:
         y += 1 if to_y > y else -1
         stops.append(target.mesh.core_at(x, y))
     return tuple(pairwise(stops))
-
-
-def nearest_port(core: int, target: Target) -> int:
-    """The core at whose router the nearest memory port sits; the first listed of several."""
-    ports = [target.mesh.core_at(x, y) for x, y in target.mesh.memory_ports]
-    return min(ports, key=lambda port: target.mesh.hops(core, port))

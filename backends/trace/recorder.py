@@ -17,9 +17,9 @@ from nmc.backends.simulator.machine import Machine
 from nmc.backends.simulator.mesh import Link, MemoryPort, Port
 from nmc.backends.simulator.observer import Origin
 from nmc.backends.simulator.sequencer import Sequencer
-from nmc.backends.simulator.timing import nearest_port
 from nmc.backends.trace.energy import EnergyCurve
 from nmc.backends.trace.records import Count, Flow, Label, Slice, Trace, Track
+from nmc.ir.messages import nearest_port
 
 __all__ = ["MAX_EVENTS", "Recorder"]
 

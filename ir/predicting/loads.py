@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from nmc.ir import mapping as m
-from nmc.ir.predicting.wires import nearest_port
+from nmc.ir.messages import flits, nearest_port
 from nmc.ir.rows import Feed, emissions, feed_of, makers_of, met_chans
-from nmc.ir.stage_time import CoreTime, StageTime, flits
+from nmc.ir.stage_time import CoreTime, StageTime
 from nmc.ir.target import Target
 
 __all__ = ["Loads", "Unit", "unit_loads"]

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from nmc.ir import mapping as m
+from nmc.ir.messages import flits
 from nmc.ir.predicting.events import Events
 from nmc.ir.predicting.players import Feeder, Finisher, Reader
 from nmc.ir.predicting.rings import Copy, TimedRing, copies_of, sends_of
 from nmc.ir.predicting.wires import Wires
 from nmc.ir.rows import emissions, feed_of
-from nmc.ir.stage_time import CoreTime, StageTime, flits
+from nmc.ir.stage_time import CoreTime, StageTime
 from nmc.ir.target import Target
 
 __all__ = ["Played", "play"]

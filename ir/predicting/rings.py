@@ -11,8 +11,9 @@ import numpy as np
 
 from nmc.ir import mapping as m
 from nmc.ir.graph import Array
+from nmc.ir.messages import flits
 from nmc.ir.rows import Feed, emissions, met_chans, rows_per_firing
-from nmc.ir.stage_time import StageTime, flits
+from nmc.ir.stage_time import StageTime
 from nmc.ir.target import Target
 
 __all__ = ["Copy", "Put", "Send", "TimedRing", "Waiter", "copies_of", "sends_of"]

@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from nmc.ir.messages import flits, nearest_port
 from nmc.ir.predicting.events import Events
-from nmc.ir.stage_time import flits
 from nmc.ir.target import Target
 
-__all__ = ["Call", "Wires", "nearest_port"]
+__all__ = ["Call", "Wires"]
 
 Call = Callable[[float], None]
-
-
-def nearest_port(core: int, target: Target) -> int:
-    """The core at whose router the nearest memory port sits; the first listed of several."""
-    ports = [target.mesh.core_at(x, y) for x, y in target.mesh.memory_ports]
-    return min(ports, key=lambda port: target.mesh.hops(core, port))
 
 
 @dataclass(slots=True)

@@ -148,8 +148,7 @@ class ChipWriter:
 
     def outlets(self, stage: Stage) -> list[Ring]:
         """The rings into which a stage's rows go, in order of consumer, operand and core."""
-        number = stage.copy * stage.pieces + stage.piece
-        return [self.rings[key] for key in self.takers.get((stage.output, number), [])]
+        return [self.rings[key] for key in self.takers.get((stage.output, stage.producer), [])]
 
     def operand(self, ring: Ring) -> Operand:
         return self.mapping.stages[ring.stage].operands[ring.operand]

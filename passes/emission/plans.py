@@ -9,7 +9,7 @@ from nmc.ir.graph import Array, Node
 from nmc.ir.mapping import Block, Stage, Tile
 from nmc.ir.matrices import block_matrix, tile_levels
 from nmc.ir.program import ReadPlan, TileImage, TileRead
-from nmc.ir.stage_memory import CoreOutputs, core_outputs
+from nmc.ir.stage_memory import CoreOutputs, core_outputs, window_is_run
 from nmc.ir.target import Target
 from nmc.passes.emission.chip import ChipWriter, Matrix
 
@@ -86,12 +86,7 @@ def _gather(chip: ChipWriter, index: int, core: int, block: Block, tiles: list[T
     first, chans = chip.mapping.seen_chans(stage.operands[0])
     row_bytes = chip.rings[index, 0, core].row_bytes
     height, width = window.kernel
-    whole = block.chans == chans
-    adjacent_pixels = width == 1 or (window.dilations[1] == 1 and whole)
-    adjacent_rows = height == 1 or (
-        window.dilations[0] == 1 and whole and row_bytes == width * chans
-    )
-    if adjacent_pixels and adjacent_rows:
+    if window_is_run(chip.mapping, stage, block):
         row0 = min(t.row0 for t in tiles)
         count = max(t.row0 + t.rows for t in tiles) - row0
         return Gather(((count, 1),), block.chan0 - first + row0, row0, count)

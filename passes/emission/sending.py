@@ -121,8 +121,7 @@ class Sender:
             offset=place.first * ring.row_bytes + (operand.left * seen + first - seen0) * size,
             ring=ring.depth * ring.row_bytes,
         )
-        number = self.stage.copy * self.stage.pieces + self.stage.piece
-        mine = next(s for s in ring.sources if s.producer == number)
+        mine = next(s for s in ring.sources if s.producer == self.stage.producer)
         writer.wait(mine.credit, 1)
         writer.emit(Put(ring.core, dst, src, mine.token, self.put_free))
 

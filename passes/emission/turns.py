@@ -101,10 +101,6 @@ class Progress:
     first: int
     step: int
 
-    @property
-    def takes_place(self) -> bool:
-        return self.first != NOWHERE
-
 
 @dataclass(frozen=True, slots=True)
 class Segment:

@@ -18,7 +18,7 @@ from nmc.passes.placing.curve import curve
 from nmc.passes.placing.packing import Packing
 from nmc.passes.placing.traffic import Traffic, traffic_of
 
-__all__ = ["Descent", "arranged", "way_of"]
+__all__ = ["Descent", "arranged"]
 
 REACH = 2
 """Places up to so far from the median, along each axis, are tried."""
@@ -41,12 +41,6 @@ def arranged(
         if not descent.round(rng):
             break
     return [int(core) for core in descent.y * mesh.width + descent.x]
-
-
-def way_of(packing: Packing, links: Sequence[Link], order: Sequence[int]) -> float:
-    """Bytes times hops per input."""
-    mesh = packing.rooms.target.mesh
-    return Descent(mesh, traffic_of(packing, links), order).way()
 
 
 class Descent:

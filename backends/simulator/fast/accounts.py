@@ -12,11 +12,11 @@ from nmc.backends.simulator.result import AdcUse, Events, SequencerUse
 from nmc.backends.simulator.timing import (
     ReadTiming,
     cell_cycles,
-    nearest_port,
     vec_cycles,
     vec_elements,
 )
 from nmc.ir import program as p
+from nmc.ir.messages import nearest_port
 from nmc.ir.program_spans import operands, walk
 
 __all__ = ["adc_use", "sequencer_use"]

@@ -23,7 +23,6 @@ __all__ = [
     "copy_bytes",
     "inlined",
     "popcount",
-    "popcount32",
     "spliced",
     "trailing_zeros",
 ]
@@ -100,7 +99,6 @@ def counting(result: Any, word: Any) -> Any:
 
 
 popcount: Callable[[Any], Any] = counting(types.uint64, types.uint64)
-popcount32: Callable[[Any], Any] = counting(types.int32, types.uint32)
 
 
 raw_memcpy: Any = cgutils.raw_memcpy

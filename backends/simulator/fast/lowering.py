@@ -17,8 +17,6 @@ from nmc.backends.simulator.timing import (
     PlanTiming,
     ceil_div,
     cell_cycles,
-    flits,
-    nearest_port,
     plan_timing,
     route,
     vec_cycles,
@@ -26,6 +24,7 @@ from nmc.backends.simulator.timing import (
 from nmc.ir import program as p
 from nmc.ir.diagnostics import NmcError, error
 from nmc.ir.graph import DTYPES
+from nmc.ir.messages import flits, nearest_port
 from nmc.ir.program_spans import RECORD_OPS, Placed, operands, span, walk
 from nmc.ir.target import Target
 

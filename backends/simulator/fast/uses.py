@@ -21,12 +21,11 @@ from nmc.backends.simulator.result import KINDS, UnitUse, Who
 from nmc.backends.simulator.timing import (
     ceil_div,
     cell_cycles,
-    flits,
-    nearest_port,
     route,
     vec_cycles,
 )
 from nmc.ir import program as p
+from nmc.ir.messages import flits, nearest_port
 from nmc.ir.program_spans import walk
 
 __all__ = ["span_of", "unit_uses"]
