@@ -16,6 +16,7 @@ from nmc.backends.host import OrtHost
 from nmc.backends.program_places import ProgramPlaces, explained, race_diagnostics
 from nmc.backends.simulator import MAX_CYCLES, Race, Result, simulate
 from nmc.backends.simulator.machine import Machine, sram_sizes
+from nmc.ir.border import is_recoding
 from nmc.ir.diagnostics import Diagnostic, NmcError, error
 from nmc.ir.graph import Array, Graph, Value
 from nmc.ir.mapping import Step, StepKind
@@ -32,6 +33,7 @@ LANE_BYTES = 1 << 29
 class StepRun:
     """One step of a run; `result` has the timing of a chip step, and None for a host step.
 
+    `recodes` says of a host step that it does nothing but recode what enters or leaves the chip.
     Timing does not depend on data, so all parts of a large batch have it in common.
     """
 
@@ -39,6 +41,7 @@ class StepRun:
     kind: StepKind
     wall_s: float
     result: Result | None = None
+    recodes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,8 @@ def execute(
                     attach=partial(attach, step.name) if attach is not None else None,
                 )
             env |= made
-        runs.append(StepRun(step.name, step.kind, time.perf_counter() - begun, result))
+        wall_s = time.perf_counter() - begun
+        runs.append(StepRun(step.name, step.kind, wall_s, result, only_recodes(contents, step)))
     outputs = {v.name: output(v, env, samples) for v in contents.graph.outputs}
     return Execution(outputs, samples, inflight, tuple(runs), time.perf_counter() - start)
 
@@ -205,6 +209,13 @@ def run_host(
     """Sample by sample, as the model has them one at a time."""
     rows = [host.run(model, {name: env[name][i] for name in step.inputs}) for i in range(samples)]
     return {name: np.stack([row[name] for row in rows]) for name in step.outputs}
+
+
+def only_recodes(contents: Contents, step: Step) -> bool:
+    """Whether a step is the host's and computes nothing."""
+    members = set(step.nodes)
+    nodes = (node for node in contents.graph if node.outputs[0].name in members)
+    return step.kind is StepKind.HOST and all(map(is_recoding, nodes))
 
 
 def fitting_lanes(program: Program, inflight: int) -> int:

@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 from collections.abc import Mapping as Dict
 from dataclasses import dataclass, field
+from typing import cast
 
-import numpy as np
-import numpy.typing as npt
-
+from nmc.backends.simulator.timing import adc_shares, converted_channels
 from nmc.ir.mapping import Mapping
 from nmc.ir.program import (
     INPUTS,
@@ -19,10 +18,8 @@ from nmc.ir.program import (
     Mvm,
     Program,
     Sequencer,
-    TileImage,
-    TileRead,
 )
-from nmc.ir.target import Target
+from nmc.ir.target import Encoding, Target
 
 __all__ = ["AdcPlace", "Counts", "Place", "count", "mvms", "sequencer_mvms", "tile_numbers"]
 
@@ -33,7 +30,6 @@ AdcPlace = tuple[int, int, int]
 """(core, cluster, ADC)."""
 
 TileKey = tuple[int, int, int, int]
-Channels = npt.NDArray[np.int64]
 
 
 @dataclass(slots=True)
@@ -126,6 +122,7 @@ def add_reads(
     stages = set()
     for read in core.plans[plan].reads:
         image = program.tiles[read.tile]
+        encoding = cast("Encoding", image.encoding)
         key = (image.core, image.crossbar, image.row0, image.channel0)
         stage = mapping.tiles[numbers[key]].stage
         stages.add(stage)
@@ -133,24 +130,10 @@ def add_reads(
         for channels, bits in converted_channels(read, image):
             made = len(channels) * times * target.phases
             counts.conversions[stage, (image.core, image.crossbar)] += made
-            for adc, share in adc_shares(channels, image.encoding, target).items():
+            for adc, share in adc_shares(channels, encoding, target):
                 place = (step, stage, (image.core, cluster, adc))
                 served = share * times * target.phases
                 counts.adc_conversions[place] += served
                 counts.adc_cycles[place] += served * target.conversion_cycles(bits)
     for stage in stages:
         counts.reads[stage] += times
-
-
-def converted_channels(read: TileRead, image: TileImage) -> Iterator[tuple[Channels, int]]:
-    """Channels that are converted at the same bits: slice by slice, then the unit column."""
-    for s in range(image.slices):
-        if read.converted[s]:
-            yield image.channel0 + np.arange(image.outputs) * image.slices + s, read.bits[s]
-    if image.encoding != "differential":
-        yield np.array([image.channel0 + image.outputs * image.slices]), read.bits[0]
-
-
-def adc_shares(channels: Channels, encoding: str, target: Target) -> Counter[int]:
-    """How many of the channels each ADC of the cluster serves."""
-    return Counter(target.adc_of_channel(int(c), encoding) for c in channels)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from nmc.backends.report_layers import LayerFigures, part_reports, stage_reports
 from nmc.backends.report_prediction import prediction_report
 from nmc.backends.report_records import (
     AdcReport,
+    BorderReport,
     CoreReport,
     CrossbarReport,
     HostReport,
@@ -27,8 +28,9 @@ from nmc.backends.report_records import (
     Totals,
 )
 from nmc.ir.adc_load import adc_balance
+from nmc.ir.border import crossings, is_recoding
 from nmc.ir.costs import host_share, macs
-from nmc.ir.graph import Node, Unit
+from nmc.ir.graph import Graph, Node, Unit
 from nmc.ir.layers import layer_names
 from nmc.ir.mapping import Mapping, StepKind, Tile
 from nmc.ir.matrices import nodes_by_result
@@ -70,11 +72,26 @@ def report_data(contents: Contents) -> ReportData:
         cores,
         tuple(sheet.streams()),
         tuple(sheet.host()),
+        tuple(border(contents.graph)),
         tuple(
             NoteReport(d.severity, d.code, d.message, d.loc.node, d.remedy)
             for d in contents.diagnostics
         ),
     )
+
+
+def border(graph: Graph) -> Iterator[BorderReport]:
+    for crossing in crossings(graph):
+        outside, quant = crossing.outside, crossing.quant
+        yield BorderReport(
+            outside.name,
+            crossing.enters,
+            outside.type.dtype,
+            crossing.stored.type.dtype,
+            outside.type.elements,
+            quant.scale if quant else None,
+            quant.zero_point if quant else None,
+        )
 
 
 @dataclass(slots=True)
@@ -265,8 +282,9 @@ class Sheet:
     def host(self) -> Iterator[HostReport]:
         whole = sum(macs(node) for node in self.contents.graph)
         for step in self.mapping.steps:
-            if step.kind is StepKind.HOST:
-                nodes = tuple(self.node(self.nodes[name]) for name in step.nodes)
+            computing = [n for n in map(self.nodes.__getitem__, step.nodes) if not is_recoding(n)]
+            if step.kind is StepKind.HOST and computing:
+                nodes = tuple(map(self.node, computing))
                 own = sum(node.macs for node in nodes)
                 yield HostReport(step.name, nodes, own, own / whole if whole else 0.0)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nmc.backends.energy import EnergyReport, energy_of
 from nmc.backends.energy.runs import mac_count
+from nmc.backends.report_limits import limit_reports, unit_text
 from nmc.backends.report_records import PredictionReport
 from nmc.backends.simulator.result import Events, Result, SequencerUse
 from nmc.backends.simulator.timing import (
@@ -18,7 +19,6 @@ from nmc.backends.simulator.timing import (
 from nmc.ir import program as p
 from nmc.ir.graph import DTYPES
 from nmc.ir.messages import flits, nearest_port
-from nmc.ir.predicting.loads import Unit
 from nmc.ir.prediction import Prediction
 from nmc.ir.target import Target
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     # Containers hold reports: they may not be loaded from here.
     from nmc.backends.container.contents import Contents
 
-__all__ = ["predicted_energy", "prediction_report", "program_events", "unit_text"]
+__all__ = ["predicted_energy", "prediction_report", "program_events"]
 
 RECORD_BYTES = 8
 
@@ -42,25 +42,8 @@ def prediction_report(contents: Contents, prediction: Prediction) -> PredictionR
         round(sum(step.bound_cycles for step in steps)),
         unit_text(slowest.busiest[0]) if slowest and slowest.loads else "",
         energy.energy_j,
+        tuple(limit_reports(contents.mapping, contents.target, prediction)),
     )
-
-
-def unit_text(unit: Unit) -> str:
-    """``ADC 1 of cluster 0 of core 3``"""
-    kind, place = unit
-    match kind, place:
-        case "adc", (core, cluster, adc):
-            return f"ADC {adc} of cluster {cluster} of core {core}"
-        case "array", (core, crossbar):
-            return f"crossbar {crossbar} of core {core}"
-        case "vector", (core,):
-            return f"vector unit of core {core}"
-        case "link", (source, core):
-            return f"link from core {source} to {core}"
-        case "port", (core,):
-            return f"port of core {core}"
-        case _:
-            return f"memory port at core {place[0]}"
 
 
 def predicted_energy(contents: Contents, cycles: Sequence[float], inputs: int = 1) -> EnergyReport:

@@ -9,6 +9,8 @@ __all__ = [
     "CoreReport",
     "CrossbarReport",
     "HostReport",
+    "LimitReport",
+    "LimitingLayer",
     "NodeReport",
     "NoteReport",
     "PartReport",
@@ -204,12 +206,27 @@ class StreamReport:
 
 @dataclass(frozen=True, slots=True)
 class HostReport:
-    """A step that the host does: what, why, and its share of the model's MACs."""
+    """A step in which the host computes: what, why, and its share of the model's MACs."""
 
     step: str
     nodes: tuple[NodeReport, ...]
     macs: int
     mac_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class BorderReport:
+    """A tensor that the host recodes where it enters the chip or leaves it: `value` of `dtype`
+    outside is `stored` inside.  Its integers mean (integer - zero_point) * scale; both are None
+    where nothing says what they mean.  The host's time for it is in no cycles and no joules."""
+
+    value: str
+    enters: bool
+    dtype: str
+    stored: str
+    elements: int
+    scale: float | None
+    zero_point: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,12 +268,62 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitingLayer:
+    """A layer, number `layer`, that limits the interval.
+
+    Its slowest copy works for `busy_cycles` on an input when many are in flight, and would for
+    `alone_cycles` with all units to itself, most of all with its `part`: `adc`, conversions;
+    `reads`, of crossbars; `sums`, sending partial sums home; `vector`, finishing rows on the vector
+    unit; `sequencer`, the same, held up by instructions.  `at_most`: it can't have more copies,
+    for each makes what can't be dealt out, one read of a matrix or one row.  `beside`: the numbers
+    of layers that use ADCs of this one.
+    """
+
+    layer: int
+    name: str
+    part: str
+    copies: int
+    at_most: bool
+    busy_cycles: int
+    alone_cycles: int
+    beside: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LimitReport:
+    """What sets the interval of a chip step.
+
+    `always` says who has work all the time: `units` of a `kind` (as in `UnitUse`), so many of the
+    `units_there`, on which `layers` work; or the `layers` themselves, `kind` being the part of the
+    slowest; or `nothing`, since rows wait for others on their way: then `kind` and `layers` are of
+    the unit or the layer that comes nearest.
+
+    The busiest `unit` needs `unit_cycles` for an input.  `floor_cycles`: what layer number
+    `floor_layer` takes alone, of all layers that can't have more copies the slowest; however large
+    the chip, layers that lie as they do here give no shorter interval.  -1 if there is none.
+    """
+
+    step: str
+    always: str
+    kind: str
+    interval_cycles: int
+    unit: str
+    unit_cycles: int
+    units: int
+    units_there: int
+    layers: tuple[LimitingLayer, ...]
+    floor_cycles: int
+    floor_layer: int
+
+
+@dataclass(frozen=True, slots=True)
 class PredictionReport:
     """What the compiler expects of a run: cycles from one output to the next with many inputs in
     flight, and of a lone input; joules of an input among many.
 
     `bound_cycles`: no schedule on the same places has a shorter interval, for `busiest`, of all
     units, has so much to do for an input.  All chip steps together; the host's are not in it.
+    `limits`: of each chip step, what sets its interval.
     """
 
     interval_cycles: int
@@ -264,6 +331,7 @@ class PredictionReport:
     bound_cycles: int
     busiest: str
     energy_j: float
+    limits: tuple[LimitReport, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,4 +356,5 @@ class ReportData:
     cores: tuple[CoreReport, ...]
     streams: tuple[StreamReport, ...]
     host: tuple[HostReport, ...]
+    border: tuple[BorderReport, ...]
     diagnostics: tuple[NoteReport, ...]

@@ -13,7 +13,8 @@ import numpy as np
 
 from nmc.ir.graph import Array
 from nmc.ir.mapping import Kind, Mapping, Stage, Tile
-from nmc.ir.rows import firings
+from nmc.ir.rows import firings, turn_numbers
+from nmc.ir.shares import runs_of
 from nmc.ir.target import Target
 
 __all__ = ["AdcBalance", "TileCycles", "adc_balance", "least_busiest", "reads_per_input"]
@@ -36,10 +37,15 @@ def reads_per_input(mapping: Mapping, stage: Stage) -> int:
     """How often one input reads each tile of a matrix stage; 0 for other stages."""
     if stage.kind is not Kind.MATRIX:
         return 0
-    cols = mapping.streams[stage.output].cols
+    made = mapping.streams[stage.output]
     if not stage.pixels:  # not yet decided: all at once
-        return firings(mapping, stage) * -(-cols // stage.grid[1])
-    return firings(mapping, stage) * (cols // stage.pixels) * stage.reads
+        return firings(mapping, stage) * -(-made.cols // stage.grid[1])
+    begun = turn_numbers(mapping, stage)
+    return sum(
+        run.count * -(-run.pixels // stage.grid[1]) * int((begun + run.row < turns).sum())
+        for turns in (-(-made.rows // stage.grid[0]),)
+        for run in runs_of(mapping, stage, made.rows)
+    )
 
 
 class TileCycles:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import prod
 
 from nmc.ir import ops
+from nmc.ir.border import is_recoding
 from nmc.ir.graph import Graph, Node, Unit
 
 __all__ = ["HostShare", "host_share", "macs"]
@@ -38,7 +39,8 @@ def recurrent_macs(node: Node) -> int:
 
 @dataclass(frozen=True, slots=True)
 class HostShare:
-    """How much of a graph's work the host does."""
+    """How much of a graph's work the host does; what only recodes numbers where they enter or leave
+    the chip is in neither count of nodes."""
 
     nodes: int
     host_nodes: int
@@ -48,5 +50,6 @@ class HostShare:
 
 def host_share(graph: Graph) -> HostShare:
     """Nodes and multiply-accumulates of a partitioned graph, and how many of them the host has."""
-    host = [node for node in graph if node.unit == Unit.HOST]
-    return HostShare(len(graph), len(host), sum(map(macs, graph)), sum(map(macs, host)))
+    nodes = [node for node in graph if not is_recoding(node)]
+    host = [node for node in nodes if node.unit == Unit.HOST]
+    return HostShare(len(nodes), len(host), sum(map(macs, nodes)), sum(map(macs, host)))

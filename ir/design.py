@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as Dict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -37,14 +38,21 @@ class Calibration:
 class Decision:
     """What somebody has decided about a layer; None leaves it to the passes.
 
-    `way` is a name such as `im2col` or `window 1x2`, `cuts` are the output channels at which its
-    matrix is cut into pieces.  `loc` is where that was said.
+    `way` is a name such as `im2col` or `window 1x2`, `share` how many rows the copies deal out at a
+    time, `cuts` are the output channels at which its matrix is cut into pieces.  `loc` is where
+    that was said, `places` where each of them was.
     """
 
     way: str | None = None
     copies: int | None = None
+    share: int | None = None
     cuts: tuple[int, ...] | None = None
     loc: Loc = NOWHERE
+    places: Dict[str, Loc] = field(default_factory=dict[str, Loc], compare=False)
+
+    def at(self, key: str) -> Loc:
+        """Where `way`, `copies`, `share` or `cuts` was decided."""
+        return self.places.get(key, self.loc)
 
 
 @dataclass(frozen=True, slots=True)

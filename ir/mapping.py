@@ -212,8 +212,10 @@ class Stage:
     all that hold tiles of it.
 
     A layer may be several stages, one after the other.  Its `copies` take turns: number `copy` of n
-    makes rows (or grids of rows) copy, copy + n...  Its `pieces` (of each copy) make some channels
-    of each row: `chans` from `chan0` on, where 0 means all.  By kind:
+    makes rows (or grids of rows) copy, copy + n...  With a `share` of m rows (or grids of rows) the
+    copies of a matrix deal out the pixels of m rows instead, and begin again with row m: number
+    `copy` makes the part from copy * m / n rows on (see `nmc.ir.shares`).  Its `pieces` (of each
+    copy) make some channels of each row: `chans` from `chan0` on, where 0 means all.  By kind:
 
     - MATRIX, WINDOW: `window`; MATRIX: `blocks`, and `reading`, digits (size, stride) that give
       the logical input channel of each physical one (convolution) or the logical weight row of
@@ -250,6 +252,7 @@ class Stage:
     grid: tuple[int, int] = (1, 1)
     copies: int = 1
     copy: int = 0
+    share: int = 0
     pieces: int = 1
     piece: int = 0
     chan0: int = 0
@@ -261,6 +264,11 @@ class Stage:
     def producer(self) -> int:
         """Its number among the producers of its stream."""
         return self.copy * self.pieces + self.piece
+
+    @property
+    def shared(self) -> int:
+        """Rows, or grids of rows, after which its copies begin again: one each without a share."""
+        return self.share or self.copies
 
     @property
     def read_window(self) -> Window:

@@ -25,6 +25,7 @@ from nmc.ir.mapping import (
     StreamIo,
     Tile,
 )
+from nmc.ir.shares import widest
 from nmc.ir.target import Target
 from nmc.ir.tile_cover import coverage, overlapping
 
@@ -160,6 +161,7 @@ def stage_numbers(stage: Stage, mapping: Mapping, target: Target, complete: bool
     yield from between("macs", stage.macs, 0, 1 << 62)
     yield from between("copies", stage.copies, 1)
     yield from index("copy", stage.copy, stage.copies)
+    yield from between("share", stage.share, 0)
     yield from between("pieces", stage.pieces, 1)
     yield from index("piece", stage.piece, stage.pieces)
     if 0 <= stage.output < len(mapping.streams):
@@ -323,19 +325,35 @@ def stage_relations(number: int, stage: Stage, mapping: Mapping) -> Found:
     for i, operand in enumerate(stage.operands):
         if mapping.streams[operand.stream].step != stage.step:
             yield f"operands[{i}].stream is {operand.stream}, which flows in another step"
+    made = mapping.streams[stage.output]
     if stage.kind is Kind.MATRIX:
-        yield from grid_relations(stage, mapping.streams[stage.output])
-    elif stage.blocks or stage.grid != (1, 1):
-        yield f"it has blocks, or a grid of outputs a read, but its kind is {stage.kind}"
+        yield from grid_relations(stage, mapping)
+    elif stage.blocks or stage.share or stage.grid != (1, 1):
+        yield f"it has blocks, shares or a grid of outputs a read, but its kind is {stage.kind}"
+    yield from copy_relations(stage, made)
 
 
-def grid_relations(stage: Stage, made: Stream) -> Found:
+def grid_relations(stage: Stage, mapping: Mapping) -> Found:
     """Reads give parts of the output, and runs of pixels are whole reads."""
-    (rows, pixels), run = stage.grid, stage.pixels
+    made, (rows, pixels), run = mapping.streams[stage.output], stage.grid, stage.pixels
     if rows > made.rows or pixels > made.cols:
         yield f"grid is {rows} rows of {pixels}, its output has {made.rows} of {made.cols}"
-    if run and (made.cols % run or (run != made.cols and run % pixels)):
-        yield f"pixels is {run}; a row of {made.cols} is no number of such runs of whole reads"
+    elif run and not copy_relations(stage, made):
+        most = widest(mapping, stage)
+        even = stage.share or not made.cols % run
+        if run > most or not even or (run != most and run % pixels):
+            yield f"pixels is {run}; {most} of a row are no number of such runs of whole reads"
+
+
+def copy_relations(stage: Stage, made: Stream) -> list[str]:
+    """Each copy has something to make."""
+    rows = -(-made.rows // stage.grid[0])
+    if stage.copies > 1 and stage.shared > rows:
+        return [f"{stage.shared} rows are dealt out to copies at a time, its output has {rows}"]
+    places = stage.shared * -(-made.cols // stage.grid[1])
+    if stage.share and stage.copies > places:
+        return [f"copies are {stage.copies}, which share {places} reads"]
+    return []
 
 
 def producer_relations(number: int, stream: Stream, mapping: Mapping) -> Found:
@@ -346,8 +364,10 @@ def producer_relations(number: int, stream: Stream, mapping: Mapping) -> Found:
     pieces = stages[0].pieces
     for i, stage in enumerate(stages):
         copy, piece = divmod(i, pieces)
-        expected = (number, len(stages) // pieces, copy, pieces, piece, stages[0].grid)
-        found = (stage.output, stage.copies, stage.copy, stage.pieces, stage.piece, stage.grid)
+        same = (stages[0].grid, stages[0].share)
+        expected = (number, len(stages) // pieces, copy, pieces, piece, *same)
+        found = (stage.output, stage.copies, stage.copy, stage.pieces, stage.piece, stage.grid,
+                 stage.share)  # fmt: skip
         if found != expected or len(stages) % pieces:
             yield f"producers[{i}] is not piece {piece} of copy {copy} of what makes it"
             return

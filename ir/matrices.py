@@ -63,11 +63,13 @@ def _kernel(anchor: Node, stage: Stage, block: Block) -> Array:
     return dense
 
 
-def weight_sums(anchor: Node) -> Array:
+def weight_sums(anchor: Node, outputs: slice = slice(None)) -> Array:
     """i64[outputs]: the sum of all weights of each output, which the input's zero point meets."""
     weights = anchor.operand(1).array
-    axes = tuple(range(1, weights.ndim)) if isinstance(anchor.op, QConv) else (0,)
-    return np.asarray(weights.sum(axis=axes, dtype=np.int64))
+    if isinstance(anchor.op, QConv):
+        axes = tuple(range(1, weights.ndim))
+        return np.asarray(weights[outputs].sum(axis=axes, dtype=np.int64))
+    return np.asarray(weights[:, outputs].sum(axis=0, dtype=np.int64))
 
 
 def tile_levels(matrix: Array, tile: Tile, target: Target) -> Array:

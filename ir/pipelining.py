@@ -15,8 +15,8 @@ from dataclasses import replace
 import numpy as np
 
 from nmc.ir.graph import Array, Node
-from nmc.ir.mapping import Mapping, Stage, Tile
-from nmc.ir.rows import Feed, emissions, feed_of, firings, rows_per_firing, turn_numbers
+from nmc.ir.mapping import Mapping, Tile
+from nmc.ir.rows import Feed, emitted_rows, feed_of, firings
 from nmc.ir.stage_time import StageTime, StageTimes
 from nmc.ir.target import Target
 
@@ -41,7 +41,12 @@ def wanted_depths(
     pace: dict[int, float] = {}
     for stage, time in zip(mapping.stages, alone, strict=True):
         pace[stage.step] = max(pace.get(stage.step, 1.0), time.input_cycles)
-    arrivals = [_paced(stream.rows, pace.get(stream.step, 1.0)) for stream in mapping.streams]
+    arrivals = [
+        np.zeros((INPUTS, stream.rows))
+        if stream.producers
+        else _paced(stream.rows, pace.get(stream.step, 1.0))
+        for stream in mapping.streams
+    ]
     wanted: dict[tuple[int, int], int] = {}
     for index, (stage, time) in enumerate(zip(mapping.stages, alone, strict=True)):
         each = time.firing_cycles
@@ -52,8 +57,9 @@ def wanted_depths(
         ended = read + time.finish_after(emits=True)
         for number, (rows, feed) in enumerate(zip(seen, feeds, strict=True)):
             wanted[index, number] = _held(rows, feed, ended)
-        firing, row = _emitted(mapping, stage)
-        arrivals[stage.output][:, row] = ended[:, firing] + TRANSFER_CYCLES
+        firing, row = emitted_rows(mapping, stage)
+        made = arrivals[stage.output]
+        made[:, row] = np.maximum(made[:, row], ended[:, firing] + TRANSFER_CYCLES)
     return wanted
 
 
@@ -73,7 +79,7 @@ def _layer_times(mapping: Mapping, nodes: Dict[str, Node], target: Target) -> li
 
 
 def _paced(rows: int, pace: float) -> Array:
-    """When rows from the host come: f64[inputs, rows]; made rows are filled in later."""
+    """When rows from the host come: f64[inputs, rows]."""
     return np.arange(INPUTS)[:, None] * pace + np.arange(rows) * (pace / rows)
 
 
@@ -99,13 +105,3 @@ def _held(arrived: Array, feed: Feed, ended: Array) -> int:
     free = np.concatenate([[0], (index + feed.released).reshape(-1)])
     done = np.searchsorted(ended.reshape(-1), arrived.reshape(-1), side="right")
     return int((slot + 1 - free[done]).max(initial=0)) + 1
-
-
-def _emitted(mapping: Mapping, stage: Stage) -> tuple[Array, Array]:
-    """The firings that emit rows, once for each row, and these rows."""
-    emits = emissions(mapping, stage)
-    firing = np.repeat(np.arange(len(emits)), emits)
-    if stage.copies == 1:
-        return firing, np.arange(len(firing))
-    within = np.arange(len(firing)) - np.repeat(np.cumsum(emits) - emits, emits)
-    return firing, turn_numbers(mapping, stage)[firing] * rows_per_firing(stage) + within

@@ -32,11 +32,13 @@ MOST_FIRINGS = 60_000
 @dataclass(frozen=True, slots=True)
 class StagePrediction:
     """One stage: `time` of one copy alone; `done_cycles`, when it has sent the last row of a lone
-    input."""
+    input; `busy_cycles`, how long of an input it reads or finishes rows when many are in flight,
+    with what others take of the same ADCs and vector units."""
 
     stage: int
     time: StageTime
     done_cycles: float
+    busy_cycles: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,23 +125,28 @@ def _step(
     if sum(time.firings for time in times.values()) > MOST_FIRINGS:
         done = passing_times(mapping, target, times)
         latency = max(done.values())
-        pace = max(time.input_cycles for time in times.values())
+        busy: Mapping[int, float] = {index: t.input_cycles for index, t in times.items()}
+        pace = max(busy.values())
     else:
         alone = play(mapping, target, times, 1)
         done = {index: max(ends) for index, ends in alone.finish_cycles.items()}
         latency = max(alone.output_cycles)
-        pace = _pace(mapping, target, times)
+        pace, busy = _pace(mapping, target, times)
     return StepPrediction(
         step,
         max(pace, *loads.values()),
         latency,
         loads,
-        tuple(StagePrediction(index, time, done[index]) for index, time in times.items()),
+        tuple(
+            StagePrediction(index, time, done[index], busy[index]) for index, time in times.items()
+        ),
     )
 
 
-def _pace(mapping: m.Mapping, target: Target, times: Mapping[int, StageTime]) -> float:
-    """From output to output, of many inputs.
+def _pace(
+    mapping: m.Mapping, target: Target, times: Mapping[int, StageTime]
+) -> tuple[float, Mapping[int, float]]:
+    """From output to output, of many inputs; and how long of it each stage is busy.
 
     Where the play comes to no steady pace, it is too hard on layers of many copies, which
     in truth fill each other's gaps; without contention it is too easy.  The mean is taken.
@@ -148,6 +155,7 @@ def _pace(mapping: m.Mapping, target: Target, times: Mapping[int, StageTime]) ->
     inputs = min(MOST_INPUTS, max(FEWEST_INPUTS, PLAYED_FIRINGS // firings))
     many = play(mapping, target, times, inputs, until_steady=True)
     if many.is_steady:
-        return many.interval_cycles or 0.0
+        return many.interval_cycles or 0.0, many.busy_cycles
     calm = play(mapping, target, times, inputs, until_steady=True, sharing=False)
-    return ((many.interval_cycles or 0.0) + (calm.interval_cycles or 0.0)) / 2
+    pace = ((many.interval_cycles or 0.0) + (calm.interval_cycles or 0.0)) / 2
+    return pace, {n: min(busy, pace) for n, busy in many.busy_cycles.items()}

@@ -8,8 +8,9 @@ deadlock nowhere, unless two sequencers wait on one semaphore and take from each
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from nmc.ir import program as p
 from nmc.ir.diagnostics import Diagnostic, error
@@ -24,6 +25,10 @@ ROUNDS = 3
 """Inputs that the game is played for: a second and a third, as the first meets empty pipelines."""
 
 MAX_MOVES = 100_000_000
+
+AT_ONCE = 1 << 10
+"""A loop of so few takes and gives is laid out whole, which is faster to play."""
+
 NOTED = 8
 """Instructions named with a semaphore that is out of balance."""
 
@@ -35,9 +40,9 @@ def token_problems(program: p.Program) -> list[Diagnostic]:
         for core in program.cores
         for sequencer in core.sequencers
     ]
-    moves = ROUNDS * sum(length(player.tree) for player in players)
-    if moves > MAX_MOVES:
-        message = f"its sequencers wait {moves} times, at most {MAX_MOVES} can be followed"
+    waits_made = ROUNDS * sum(length(player.tree) for player in players)
+    if waits_made > MAX_MOVES:
+        message = f"its sequencers wait {waits_made} times, at most {MAX_MOVES} can be followed"
         return [error("bad-program", message)]
     return balance_problems(players) or deadlock_problems(program, players)
 
@@ -64,7 +69,7 @@ class Take:
 class Give:
     """Everything that is given between two takes, loops multiplied out."""
 
-    counts: Counter[Semaphore]
+    counts: dict[Semaphore, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,11 @@ class Repeat:
 Event = Take | Give
 Tree = tuple[Event | Repeat, ...]
 
+Move = tuple[int, int, int]
+"""A semaphore's number, by how much it changes, and the pc if it is a take."""
+
+NO_MOVE: Move = (-1, 0, -1)
+
 
 def tree(instructions: Sequence[p.Instruction], core: int) -> Tree:
     """The takes and gives of a stream, within those loops that contain takes."""
@@ -85,52 +95,57 @@ def tree(instructions: Sequence[p.Instruction], core: int) -> Tree:
             case p.Loop(count=count):
                 stack.append(Block(count))
             case p.End():
-                stack[-2].close(stack.pop())
+                inner = stack.pop()
+                stack[-1].take_up(inner)
             case p.Wait(sem=sem, n=n):
-                stack[-1].items.append(Take(pc, (core, sem), n))
+                stack[-1].add(Take(pc, (core, sem), n))
             case _:
-                stack[-1].give(gives(instruction, core))
-    return tuple(stack[0].items)
+                for semaphore, n in gives(instruction, core):
+                    stack[-1].give(semaphore, n)
+    return stack[0].closed()
 
 
 @dataclass(slots=True)
 class Block:
-    """A loop's body while it is read."""
+    """A loop's body while it is read; `given` is what was given since its last take or loop."""
 
     count: int
     items: list[Event | Repeat] = field(default_factory=list["Event | Repeat"])
+    given: dict[Semaphore, int] = field(default_factory=dict[Semaphore, int])
 
-    def give(self, counts: Counter[Semaphore]) -> None:
-        if not counts:
-            return
-        last = self.items[-1] if self.items else None
-        if isinstance(last, Give):
-            self.items[-1] = Give(last.counts + counts)
-        else:
-            self.items.append(Give(counts))
+    def give(self, semaphore: Semaphore, n: int) -> None:
+        self.given[semaphore] = self.given.get(semaphore, 0) + n
 
-    def close(self, inner: Block) -> None:
+    def add(self, item: Take | Repeat) -> None:
+        if self.given:
+            self.items.append(Give(self.given))
+            self.given = {}
+        self.items.append(item)
+
+    def closed(self) -> Tree:
+        return (*self.items, Give(self.given)) if self.given else tuple(self.items)
+
+    def take_up(self, inner: Block) -> None:
         """Take up a loop that has ended: at one stroke if it only gives."""
-        only = inner.items[0] if len(inner.items) == 1 else None
-        if isinstance(only, Give) and inner.count != p.INPUTS:
-            self.give(Counter({s: n * inner.count for s, n in only.counts.items()}))
-        elif inner.items:
-            self.items.append(Repeat(inner.count, tuple(inner.items)))
+        if not inner.items and inner.count != p.INPUTS:
+            for semaphore, n in inner.given.items():
+                self.give(semaphore, n * inner.count)
+        elif body := inner.closed():
+            self.add(Repeat(inner.count, body))
 
 
-def gives(instruction: p.Instruction, core: int) -> Counter[Semaphore]:
+def gives(instruction: p.Instruction, core: int) -> tuple[tuple[Semaphore, int], ...]:
+    """What an instruction of a core gives to which semaphores."""
     match instruction:
         case p.Mvm(sem=sem) | p.Load(sem=sem) | p.Store(sem=sem) | p.ProgramCells(sem=sem):
-            return Counter({(core, sem): 1})
+            return (((core, sem), 1),)
         case p.Put(core=there, sem=sem, done=done):
-            ends = Counter({(there, sem): 1})
-            if done is not None:
-                ends[core, done] += 1
-            return ends
+            arrived = ((there, sem), 1)
+            return (arrived,) if done is None else (arrived, ((core, done), 1))
         case p.Signal(core=there, sem=sem, n=n):
-            return Counter({(there, sem): n})
+            return (((there, sem), n),)
         case _:
-            return Counter()
+            return ()
 
 
 # Balance
@@ -138,12 +153,11 @@ def gives(instruction: p.Instruction, core: int) -> Counter[Semaphore]:
 
 @dataclass(slots=True)
 class Player:
-    """One sequencer in the game; `waiting` is the take that it can't make."""
+    """One sequencer in the game."""
 
     core: int
     sequencer: p.Sequencer
     tree: Tree
-    waiting: Take | None = None
 
 
 def balance_problems(players: Sequence[Player]) -> list[Diagnostic]:
@@ -171,7 +185,7 @@ def touching(players: Sequence[Player], semaphore: Semaphore) -> list[str]:
         f"core {player.core} {player.sequencer.label} pc {pc}: {instruction_text(instruction)}"
         for player in players
         for pc, instruction in enumerate(player.sequencer.instructions)
-        if semaphore in gives(instruction, player.core)
+        if any(given == semaphore for given, _ in gives(instruction, player.core))
         or (isinstance(instruction, p.Wait) and (player.core, instruction.sem) == semaphore)
     ]
     return found[:NOTED]
@@ -183,7 +197,8 @@ def count(body: Tree, times: int, given: Counter[Semaphore], taken: Counter[Sema
             case Take(semaphore=semaphore, n=n):
                 taken[semaphore] += n * times
             case Give(counts=counts):
-                given.update({s: n * times for s, n in counts.items()})
+                for semaphore, n in counts.items():
+                    given[semaphore] += n * times
             case Repeat(count=turns, body=inner):
                 count(inner, times * turns, given, taken)
 
@@ -192,63 +207,76 @@ def count(body: Tree, times: int, given: Counter[Semaphore], taken: Counter[Sema
 
 
 def deadlock_problems(program: p.Program, players: Sequence[Player]) -> list[Diagnostic]:
-    values: Counter[Semaphore] = Counter()
-    for core in program.cores:
-        for sem, value in enumerate(core.semaphores):
-            values[core.core, sem] = value
-    stuck = play(players, values)
+    values = {
+        (core.core, sem): value
+        for core in program.cores
+        for sem, value in enumerate(core.semaphores)
+    }
+    numbers = {semaphore: number for number, semaphore in enumerate(values)}
+    held = list(values.values())
+    stuck = play(players, numbers, held)
     if not stuck:
         return []
-    notes = [waits(player, values) for player in stuck]
+    notes = [waits(game, held) for game in stuck]
     message = f"{len(stuck)} of {len(players)} sequencers wait for ever"
     return [error("deadlock", message, notes=notes)]
 
 
-def waits(player: Player, values: Counter[Semaphore]) -> str:
-    take = player.waiting
-    if take is None:
-        return f"core {player.core} {player.sequencer.label}"
-    text = instruction_text(player.sequencer.instructions[take.pc])
-    where = f"core {player.core} {player.sequencer.label} pc {take.pc} `{text}`"
-    return f"{where}: it holds {values[take.semaphore]}"
+def waits(game: Game, held: Sequence[int]) -> str:
+    sequencer, (number, _, pc) = game.player.sequencer, game.stopped
+    text = instruction_text(sequencer.instructions[pc])
+    return f"core {game.player.core} {sequencer.label} pc {pc} `{text}`: it holds {held[number]}"
 
 
-def play(players: Sequence[Player], values: Counter[Semaphore]) -> list[Player]:
-    """Let everyone go as far as they can, again and again; those who come to no end."""
-    games = [(player, game(player, values)) for player in players]
-    waiting: dict[Semaphore, list[tuple[Player, Iterator[Give | None]]]] = {}
+def play(
+    players: Sequence[Player], numbers: Mapping[Semaphore, int], held: list[int]
+) -> list[Game]:
+    """Let everyone go as far as they can, again and again; those that come to no end.
+
+    `held` has the value of each semaphore, by its number.
+    """
+    games = [Game(player, moves(player.tree, numbers)) for player in players]
+    waiting: dict[int, list[Game]] = {}
     while games:
-        player, moves = games.pop()
-        for move in moves:
-            if move is None:
+        game = games.pop()
+        for move in game.resumed():
+            number, change, _ = move
+            value = held[number] + change
+            if value < 0:
+                game.stopped = move
+                waiting.setdefault(number, []).append(game)
                 break
-            values.update(move.counts)
-            for semaphore in move.counts:
-                games += waiting.pop(semaphore, [])
-        else:
-            player.waiting = None
-            continue
-        assert player.waiting is not None
-        waiting.setdefault(player.waiting.semaphore, []).append((player, moves))
-    return [player for queue in waiting.values() for player, _ in queue]
+            held[number] = value
+            if change > 0 and number in waiting:
+                games += waiting.pop(number)
+    return [game for queue in waiting.values() for game in queue]
 
 
-def game(player: Player, values: Counter[Semaphore]) -> Iterator[Give | None]:
-    """A player's gives; None where it can't take what it waits for."""
-    for item in unrolled(player.tree):
-        if isinstance(item, Give):
-            yield item
-            continue
-        while values[item.semaphore] < item.n:
-            player.waiting = item
-            yield None
-        values[item.semaphore] -= item.n
+@dataclass(slots=True)
+class Game:
+    """How far a player has come: the moves ahead, and before them that at which it stopped."""
+
+    player: Player
+    ahead: Iterator[Move]
+    stopped: Move = NO_MOVE
+
+    def resumed(self) -> Iterator[Move]:
+        return self.ahead if self.stopped is NO_MOVE else chain((self.stopped,), self.ahead)
 
 
-def unrolled(items: Tree) -> Iterator[Event]:
+def moves(items: Tree, numbers: Mapping[Semaphore, int]) -> Iterator[Move]:
+    """What a stream does to semaphores in all rounds, one after the other."""
     for item in items:
-        if isinstance(item, Repeat):
-            for _ in range(ROUNDS if item.count == p.INPUTS else item.count):
-                yield from unrolled(item.body)
-        else:
-            yield item
+        match item:
+            case Take(pc=pc, semaphore=semaphore, n=n):
+                yield numbers[semaphore], -n, pc
+            case Give(counts=counts):
+                for semaphore, n in counts.items():
+                    yield numbers[semaphore], n, -1
+            case Repeat(count=count, body=body):
+                turns = ROUNDS if count == p.INPUTS else count
+                if turns * length(body) <= AT_ONCE:
+                    yield from list(moves(body, numbers)) * turns
+                else:
+                    for _ in range(turns):
+                        yield from moves(body, numbers)

@@ -1,7 +1,8 @@
 """When a stage may make its next rows, and what it is then done with.
 
-A stage *fires* once per turn of its row loop.  A layer of several copies has its firings dealt out
-in turn: copy number k of n does firings k, k + n...  All counts here are of one copy.
+A stage *fires* once per turn of its row loop.  A layer of several copies has its rows, or grids of
+rows, dealt out: copy number k of n takes numbers k, k + n... or, where copies share rows, parts of
+a few neighbouring ones each time.  All counts here are of one copy.
 
 For each operand a `Feed` says which rows its ring takes in one input, and how many of them must
 have arrived before each firing and are free again after it.  Buffers, codegen and the row-token
@@ -16,17 +17,21 @@ import numpy as np
 
 from nmc.ir.graph import Array
 from nmc.ir.mapping import Kind, Mapping, Operand, Role, Stage
+from nmc.ir.shares import first_share, parts_of, sharers
 
 __all__ = [
     "Feed",
     "Makers",
     "emissions",
+    "emitted_rows",
     "feed_of",
     "firings",
+    "firings_of_rows",
+    "first_rows",
     "makers_of",
     "met_chans",
     "returns_apart",
-    "rows_per_firing",
+    "rows_per_turn",
     "turn_numbers",
 ]
 
@@ -76,20 +81,21 @@ class Feed:
         return self.span + self.advance + (self.span if reaches_below else self.top)
 
 
-def rows_per_firing(stage: Stage) -> int:
-    """The most output rows that one firing emits, for stages that take turns by rows."""
+def rows_per_turn(stage: Stage) -> int:
+    """The output rows of one of the turns that a layer's copies deal out: those of a grid."""
     return stage.grid[0] if stage.kind is Kind.MATRIX else 1
 
 
 def turn_numbers(mapping: Mapping, stage: Stage) -> Array:
-    """Which of its layer's firings a copy does, in order: i64[firings]."""
-    return np.arange(stage.copy, _layer_firings(mapping, stage), stage.copies, dtype=np.int64)
+    """Which of its layer's turns each of a copy's firings begins with: i64[firings]."""
+    first = first_share(mapping, stage)
+    return np.arange(first, _layer_turns(mapping, stage), stage.shared, dtype=np.int64)
 
 
-def _layer_firings(mapping: Mapping, stage: Stage) -> int:
+def _layer_turns(mapping: Mapping, stage: Stage) -> int:
     if stage.kind in _BY_INPUT_ROW:
         return mapping.streams[stage.operands[0].stream].rows
-    return -(-mapping.streams[stage.output].rows // rows_per_firing(stage))
+    return -(-mapping.streams[stage.output].rows // rows_per_turn(stage))
 
 
 def firings(mapping: Mapping, stage: Stage) -> int:
@@ -98,12 +104,12 @@ def firings(mapping: Mapping, stage: Stage) -> int:
 
 
 def emissions(mapping: Mapping, stage: Stage) -> Array:
-    """Output rows that each firing emits: i64[firings]; over all copies, the output's rows."""
+    """Output rows of which each firing emits its part: i64[firings]."""
     rows = mapping.streams[stage.output].rows
     if stage.kind not in _BY_INPUT_ROW:
-        together = rows_per_firing(stage)
-        left = rows - turn_numbers(mapping, stage) * together
-        return np.asarray(np.minimum(together, left))
+        most = rows_per_turn(stage) * len(parts_of(mapping, stage))
+        left = rows - turn_numbers(mapping, stage) * rows_per_turn(stage)
+        return np.asarray(np.minimum(most, left))
     emitted = np.zeros(firings(mapping, stage), np.int64)
     if stage.kind in (Kind.MEAN, Kind.RELAYOUT):
         emitted[-1] = rows
@@ -112,6 +118,27 @@ def emissions(mapping: Mapping, stage: Stage) -> Array:
     else:
         emitted += stage.factors[0]
     return emitted
+
+
+def first_rows(mapping: Mapping, stage: Stage) -> Array:
+    """The first of the output rows that each firing emits: i64[firings]."""
+    if stage.kind not in _BY_INPUT_ROW:
+        return np.asarray(turn_numbers(mapping, stage) * rows_per_turn(stage))
+    emitted = emissions(mapping, stage)
+    return np.asarray(np.cumsum(emitted) - emitted)
+
+
+def emitted_rows(mapping: Mapping, stage: Stage) -> tuple[Array, Array]:
+    """The firings that emit, once for each row of theirs, and these rows."""
+    emits = emissions(mapping, stage)
+    firing = np.repeat(np.arange(len(emits)), emits)
+    within = np.arange(len(firing)) - np.repeat(np.cumsum(emits) - emits, emits)
+    return firing, first_rows(mapping, stage)[firing] + within
+
+
+def firings_of_rows(mapping: Mapping, stage: Stage, rows: Array) -> Array:
+    """In which firing a stage makes its part of each of these rows."""
+    return np.searchsorted(first_rows(mapping, stage), rows, side="right") - 1
 
 
 def feed_of(mapping: Mapping, stage: Stage, operand: Operand) -> Feed:
@@ -146,18 +173,20 @@ def _ring_rows(mapping: Mapping, stage: Stage, operand: Operand) -> tuple[Array,
     if stage.copies == 1:
         return np.arange(rows), span, step
     starts = turn_numbers(mapping, stage) * step
-    if stage.copies * step < span:
-        return np.arange(starts[0], min(int(starts[-1]) + span, rows)), span, stage.copies * step
+    span += (len(parts_of(mapping, stage)) - 1) * step
+    advance = stage.shared * step
+    if advance < span:
+        return np.arange(starts[0], min(int(starts[-1]) + span, rows)), span, advance
     windows = (starts[:, None] + np.arange(span)).reshape(-1)
     return windows[windows < rows], span, span
 
 
 def _steps(stage: Stage, operand: Operand) -> tuple[int, int]:
-    """From a layer's firing to the next, rows that its window moves on; and rows of that window."""
+    """From a layer's turn to the next, rows that its window moves on; and rows of that window."""
     if operand.role is Role.MAIN and stage.kind in (Kind.MATRIX, Kind.WINDOW):
         window = stage.read_window
         return window.strides[0], window.span[0]
-    together = rows_per_firing(stage)
+    together = rows_per_turn(stage)
     return together, together
 
 
@@ -183,11 +212,12 @@ def makers_of(mapping: Mapping, operand: Operand, feed: Feed) -> Makers:
         sources = np.zeros(min(1, len(feed.rows)), np.int64)
         return Makers(sources, np.ones((len(feed.rows), len(sources)), np.bool_))
     first = mapping.stages[producers[0]]
-    copy = feed.rows // rows_per_firing(first) % first.copies
+    made = sharers(mapping, first, feed.rows)
+    copies = np.flatnonzero(made.any(axis=0))
     pieces = mapping.stages[producers[0] : producers[0] + first.pieces]
     met = [i for i, stage in enumerate(pieces) if met_chans(mapping, stage, operand)[1] > 0]
-    sources = (np.unique(copy)[:, None] * first.pieces + np.array(met)).reshape(-1)
-    return Makers(sources, copy[:, None] == sources // first.pieces)
+    sources = (copies[:, None] * first.pieces + np.array(met)).reshape(-1)
+    return Makers(sources, made[:, sources // first.pieces])
 
 
 def returns_apart(sources: int, cores: int) -> bool:

@@ -8,6 +8,7 @@ shift-and-add puts the codes together.  Channel of output j, slice s: j * slices
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -40,16 +41,33 @@ def slice_levels(
     Offset and reference: unsigned slices of weight + 2^(weight_bits - 1).  ValueError if a weight
     does not fit into the slices, or a level not into int8.
     """
-    wide = np.asarray(weights, np.int64)
-    stored = np.abs(wide) if encoding == "differential" else wide + (1 << (weight_bits - 1))
-    if stored.size and not 0 <= int(stored.min()) <= int(stored.max()) < 1 << (cell_bits * slices):
+    digits = digits_of_weights(cell_bits, slices, encoding, weight_bits)
+    least = 1 - (1 << (cell_bits * slices))
+    if encoding != "differential":
+        least = -(1 << (weight_bits - 1))
+    places = np.asarray(weights, np.intp) - least
+    if places.size and not 0 <= int(places.min()) <= int(places.max()) < len(digits):
         raise ValueError(f"weights do not fit into {slices} slices of {cell_bits} bits")
-    digits = stored[..., None] >> (cell_bits * np.arange(slices)) & ((1 << cell_bits) - 1)
-    if encoding == "differential":
-        digits *= np.sign(wide)[..., None]
-    if digits.size and int(digits.max()) > np.iinfo(np.int8).max:
+    levels = np.take(digits, places, axis=0).reshape(len(places), -1)
+    if levels.dtype != np.int8 and levels.size and int(levels.max()) > np.iinfo(np.int8).max:
         raise ValueError(f"levels of {cell_bits} bits do not fit into int8")
-    return digits.reshape(wide.shape[0], -1).astype(np.int8)
+    return levels.astype(np.int8, copy=False)
+
+
+@cache
+def digits_of_weights(cell_bits: int, slices: int, encoding: str, weight_bits: int) -> Array:
+    """[weights, slices]: the levels of each weight that has room in the slices, the least first.
+
+    There are few weights and many cells: to look levels up is ten times faster than to work them
+    out.
+    """
+    stored = np.arange(1 << (cell_bits * slices))[:, None]
+    digits = stored >> (cell_bits * np.arange(slices)) & ((1 << cell_bits) - 1)
+    if encoding == "differential":
+        digits = np.concatenate([-digits[:0:-1], digits])
+    found = digits.astype(np.min_scalar_type(-int(digits.max()) - 1))
+    found.flags.writeable = False
+    return found
 
 
 def join_levels(

@@ -17,6 +17,7 @@ from nmc.ir.graph import Array, Node, Value
 from nmc.ir.layout import Digit, offsets
 from nmc.ir.mapping import Block, Kind, Mapping, Operand, Stage, Tile
 from nmc.ir.ops import FlipSign, LayerNorm, Lut
+from nmc.ir.shares import parts_of, widest
 
 __all__ = [
     "RECORD_BYTES",
@@ -193,7 +194,9 @@ def _out_bytes(mapping: Mapping, stage: Stage) -> int:
     if stage.kind is Kind.RELAYOUT:
         return stream.rows * stream.row_bytes
     rows = stage.factors[0] if stage.kind in (Kind.UPSAMPLE, Kind.BLOCKS) else stage.grid[0]
-    return 2 * rows * stream.cols * mapping.made_chans(stage)[1] * stream.element_bytes
+    rows *= len(parts_of(mapping, stage))
+    pixels = rows * widest(mapping, stage)
+    return 2 * pixels * mapping.made_chans(stage)[1] * stream.element_bytes
 
 
 def _node_memory(

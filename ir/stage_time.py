@@ -16,7 +16,8 @@ from nmc.ir.adc_load import TileCycles
 from nmc.ir.graph import Node
 from nmc.ir.messages import flits
 from nmc.ir.read_time import ACC_BYTES, Adc, read_time
-from nmc.ir.rows import emissions, firings
+from nmc.ir.rows import emissions, feed_of, firings, makers_of
+from nmc.ir.shares import runs_of
 from nmc.ir.stage_memory import CoreOutputs, core_outputs
 from nmc.ir.target import Target
 from nmc.ir.vector_work import Part, VectorWork, fill_work, vector_cycles, vector_work
@@ -170,8 +171,9 @@ class StageTimes:
         core: int,
     ) -> CoreTime:
         time = read_time(mapping, stage, parts, tiles, self._tiles)
-        runs = _runs(mapping, stage)
-        places = runs * stage.reads
+        every = list(runs_of(mapping, stage, mapping.streams[stage.output].rows))
+        runs = sum(run.count for run in every)
+        places = sum(run.count * -(-run.pixels // stage.grid[1]) for run in every)
         filling = sum(vector_cycles(w, self.target.vector) for w in fill_work(mapping, stage, 0))
         fill = filling / firings(mapping, stage)
         away = core != stage.home
@@ -205,9 +207,10 @@ class StageTimes:
         for item in work:
             cycles[item.part] += vector_cycles(item, self.target.vector)
             issued[item.part] += item.times
-        runs = _runs(mapping, stage) if cores else 1
+        every = runs_of(mapping, stage, mapping.streams[stage.output].rows) if cores else ()
+        runs = sum(run.count for run in every) or 1
         often = {Part.TURN: 1.0, Part.EMISSION: (emits > 0).mean(), Part.INPUT: 1 / count}
-        waits = 2 * len(stage.operands)
+        waits = 2 * sum(_sources(mapping, stage, operand) for operand in stage.operands)
         return StageTime(
             count,
             int((emits > 0).sum()),
@@ -221,13 +224,18 @@ class StageTimes:
         )
 
 
+def _sources(mapping: m.Mapping, stage: m.Stage, operand: m.Operand) -> float:
+    """Of a firing, those for whose rows it waits and to whom it gives slots back: one, or all who
+    make parts of its rows."""
+    producer = mapping.streams[operand.stream].producer
+    if producer < 0 or not mapping.stages[producer].share:
+        return 1.0
+    feed = feed_of(mapping, stage, operand)
+    return float(makers_of(mapping, operand, feed).made.sum()) / len(feed.needed)
+
+
 def _by_core(tiles: Iterable[m.Tile]) -> dict[int, list[m.Tile]]:
     result: dict[int, list[m.Tile]] = {}
     for tile in tiles:
         result.setdefault(tile.core, []).append(tile)
     return result
-
-
-def _runs(mapping: m.Mapping, stage: m.Stage) -> int:
-    """Pieces of an output row that are read and finished one after the other."""
-    return mapping.streams[stage.output].cols // stage.pixels

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nmc.ir.mapping import Mapping, Role
-from nmc.ir.rows import Feed, Makers, emissions, feed_of, makers_of, rows_per_firing
+from nmc.ir.rows import Feed, Makers, feed_of, firings, firings_of_rows, makers_of
 
 __all__ = ["ring_depths"]
 
@@ -68,8 +68,10 @@ class _Player:
         return self.fired == ROUNDS * len(self.sends)
 
     def lacks_rows(self) -> bool:
+        if self.done:
+            return False
         round_, turn = divmod(self.fired, len(self.sends))
-        return not self.done and not all(r.has_needed(round_, turn) for r in self.inputs)
+        return not all(r.has_needed(round_, turn) for r in self.inputs)
 
     def waits_for_room(self) -> list[_Ring]:
         """Rings that are all that holds this stage up; empty if it can fire or lacks rows."""
@@ -147,7 +149,7 @@ def _players(mapping: Mapping, rings: dict[tuple[int, int], _Ring]) -> list[_Pla
     players: list[_Player] = []
     for index, stage in enumerate(mapping.stages):
         inputs = [rings[index, n] for n in range(len(stage.operands))]
-        players.append(_Player(inputs, [[] for _ in range(len(emissions(mapping, stage)))]))
+        players.append(_Player(inputs, [[] for _ in range(firings(mapping, stage))]))
     for (index, number), ring in rings.items():
         producers = mapping.streams[mapping.stages[index].operands[number].stream].producers
         if not producers:
@@ -170,10 +172,7 @@ def _add_sends(mapping: Mapping, producer: int, player: _Player, ring: _Ring, so
     stage = mapping.stages[producer]
     mine = np.flatnonzero(ring.makers.made[:, source])
     rows = ring.feed.rows[mine]
-    if stage.copies > 1:
-        turn = rows // rows_per_firing(stage) // stage.copies
-    else:
-        turn = np.searchsorted(np.cumsum(emissions(mapping, stage)), rows, side="right")
+    turn = firings_of_rows(mapping, stage, rows)
     firsts = np.flatnonzero(np.diff(turn, prepend=-1))
     for first, stop in zip(firsts.tolist(), [*firsts[1:].tolist(), len(turn)], strict=True):
         send = (ring, source, stop - first, ring.feed.top + int(mine[stop - 1]))

@@ -6,7 +6,7 @@ The list mirrors what codegen emits, operation by operation; tests hold it equal
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import prod
 
@@ -17,6 +17,7 @@ from nmc.ir import ops
 from nmc.ir.column_runs import column_runs
 from nmc.ir.graph import Node
 from nmc.ir.rows import Feed, feed_of
+from nmc.ir.shares import runs_of
 from nmc.ir.stage_memory import CoreOutputs
 from nmc.ir.target import VectorUnit
 
@@ -106,13 +107,14 @@ def _matrix(
     """Partial sums of several cores are added, then brought to the result's numbers."""
     op = nodes[stage.nodes[0]].op
     real = isinstance(op, ops.QConv | ops.QMatMul) and op.out == "f32"
-    times = _runs(mapping, stage)
-    for row in range(stage.grid[0]):
-        for run in column_runs(stage, outputs, row):
-            others = len(run.adders) - 1
-            if others:
-                yield VectorWork(Part.EMISSION, "add", run.elements, times * others)
-            yield VectorWork(Part.EMISSION, "dequant" if real else "requant", run.elements, times)
+    for pixels, times in _runs(mapping, stage):
+        for row in range(stage.grid[0]):
+            for run in column_runs(replace(stage, pixels=pixels), outputs, row):
+                others = len(run.adders) - 1
+                if others:
+                    yield VectorWork(Part.EMISSION, "add", run.elements, times * others)
+                name = "dequant" if real else "requant"
+                yield VectorWork(Part.EMISSION, name, run.elements, times)
 
 
 def _window(mapping: m.Mapping, stage: m.Stage, nodes: Mapping[str, Node]) -> Iterator[VectorWork]:
@@ -190,14 +192,14 @@ _KINDS = {
 def _chain(mapping: m.Mapping, stage: m.Stage, nodes: Mapping[str, Node]) -> Iterator[VectorWork]:
     """Elementwise nodes, on a run of pixels at a time; a copy where there is no node at all."""
     _, chans = _shape(mapping, stage)
-    elements = stage.pixels * chans
-    times = _runs(mapping, stage) * stage.grid[0]
-    for name in stage.nodes[int(stage.anchored) :]:
-        whole = name == stage.nodes[-1] or _spans_all(mapping, stage, name)
-        op = _instruction(nodes[name])
-        yield VectorWork(Part.EMISSION, op, elements if whole else chans, times)
-    if not stage.nodes:
-        yield VectorWork(Part.EMISSION, "copy", elements, times)
+    for pixels, count in _runs(mapping, stage):
+        times = count * stage.grid[0]
+        for name in stage.nodes[int(stage.anchored) :]:
+            whole = name == stage.nodes[-1] or _spans_all(mapping, stage, name)
+            op = _instruction(nodes[name])
+            yield VectorWork(Part.EMISSION, op, (pixels if whole else 1) * chans, times)
+        if not stage.nodes:
+            yield VectorWork(Part.EMISSION, "copy", pixels * chans, times)
 
 
 _SHORT = {
@@ -221,9 +223,12 @@ def _shape(mapping: m.Mapping, stage: m.Stage) -> tuple[int, int]:
     return mapping.streams[stage.output].cols, mapping.made_chans(stage)[1]
 
 
-def _runs(mapping: m.Mapping, stage: m.Stage) -> int:
-    """Runs of pixels in what a firing of the stage emits at a time."""
-    return mapping.streams[stage.output].cols // stage.pixels
+def _runs(mapping: m.Mapping, stage: m.Stage) -> list[tuple[int, int]]:
+    """In what a firing of the stage emits at a time: pixels of runs, and how many of these."""
+    if stage.kind is not m.Kind.MATRIX:
+        return [(stage.pixels, mapping.streams[stage.output].cols // stage.pixels)]
+    rows = mapping.streams[stage.output].rows
+    return [(run.pixels, run.count) for run in runs_of(mapping, stage, rows)]
 
 
 def _spans_all(mapping: m.Mapping, stage: m.Stage, name: str) -> bool:

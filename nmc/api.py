@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from threadpoolctl import threadpool_limits
 import nmc
 from nmc import data
 from nmc.backends.container import Contents, ModelInfo, contents_of, read_container, write_container
+from nmc.backends.container.contents import Option
 from nmc.backends.energy import EnergyReport, energy_of_run
 from nmc.backends.execute import Execution, execute
 from nmc.backends.report_data import ReportData, report_data
@@ -23,21 +25,27 @@ from nmc.backends.simulator import MAX_CYCLES
 from nmc.backends.simulator.machine import Machine
 from nmc.backends.trace import MAX_EVENTS, Recorder, Trace, check_ending, write_trace
 from nmc.checking import Verdict, check_model
-from nmc.compiling import Compilation, Wish, compile_design
+from nmc.compiling import Compilation, Wish, compile_design, rarely_collecting
 from nmc.data import InputData
 from nmc.frontend import Source
+from nmc.frontend.kinds import foreign_kind
+from nmc.frontend.wire import scan
+from nmc.ir.design import Outlook
 from nmc.ir.diagnostics import Diagnostic, NmcError, Report, error
 from nmc.ir.graph import Array
 from nmc.ir.layers import layer_names
 from nmc.ir.target import Target
 from nmc.output import atomic, check_writable
 from nmc.pipeline import Observer
-from nmc.plan import read_plan
+from nmc.plan import plan_source, read_plan
 from nmc.verifying import Demands, Verification, verify
 
 __all__ = ["Compiled", "Run", "check", "compile", "contents_from", "load"]
 
 Shapes = Mapping[str, tuple[int, ...]]
+
+HEAD_BYTES = 1 << 20
+"""Of a file that is looked at to tell what it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +137,8 @@ class Compiled:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the mapping file; whole, or not at all."""
-        write_container(Path(path), self.contents, self.report())
+        with rarely_collecting():
+            write_container(Path(path), self.contents, self.report())
 
     def inputs(self, x: Any, *, samples: int = 1) -> InputData:
         """Data for the model's inputs: a text as on the command line (`X.npz:key`, `random:1`),
@@ -274,6 +283,7 @@ def compile(
         pipeline=pipeline,
         objective=objective,
         plan=read_plan(Path(plan)) if plan else {},
+        plan_source=plan_source(Path(plan)) if plan else "",
     )
     with threadpool_limits(1):
         compiled = Compiled(contents_from(compile_design(wish, Report(), observer=observer)))
@@ -296,10 +306,24 @@ def contents_from(done: Compilation) -> Contents:
             "host_ops": wish.host_ops,
             "input_shapes": tuple(shapes),
             "mesh": wish.mesh,
+            "plan": wish.plan_source,
             "set": tuple(wish.overrides),
+            **chosen(done.design.outlook),
         },
         diagnostics=done.report,
     )
+
+
+def chosen(outlook: Outlook | None) -> dict[str, Option]:
+    """What ways and copies were chosen for, and how near that came to the best; in fJ for energy,
+    else in cycles.  Nothing where there was no choice."""
+    if outlook is None:
+        return {}
+    return {
+        "objective": outlook.objective,
+        "objective_bound": outlook.bound,
+        "objective_value": outlook.value,
+    }
 
 
 def overrides_of(given: str | Sequence[str]) -> tuple[str, ...]:
@@ -337,13 +361,19 @@ def archive_help(path: Path, problem: Diagnostic) -> str:
     """What a file that is no sound mapping file probably is."""
     if problem.code != "bad-archive" or problem.loc.member:
         return ""
+    made = "a mapping file is what `nmc compile` writes"
     with suppress(OSError), path.open("rb") as stream:
-        start = stream.read(2)
-        if start == b"PK":
+        start = stream.read(HEAD_BYTES)
+        if start.startswith(b"PK"):
+            if zipfile.is_zipfile(path):
+                return f"this is another zip archive; {made}"
             return "was it cut short? copy it again, or compile it again"
-        if path.suffix == ".onnx" or start == b"\x08" + start[1:]:
+        if scan(start).looks_like_a_model:
             return f"this looks like an ONNX model; compile it first: nmc compile {path}"
-    return "a mapping file is what `nmc compile` writes"
+        kind = foreign_kind(start)
+        if kind is not None:
+            return f"this is {kind.what}; {made}"
+    return made
 
 
 def check(

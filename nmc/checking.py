@@ -10,7 +10,7 @@ from enum import StrEnum
 from nmc import data
 from nmc.backends.host import OrtHost
 from nmc.compiling import Wish, host_allowed, target_of
-from nmc.frontend import import_model, read_model
+from nmc.frontend import ReadModel, import_model, read_model
 from nmc.ir.costs import macs
 from nmc.ir.design import Calibration, Design
 from nmc.ir.diagnostics import Diagnostic, Exit, NmcError, Report
@@ -26,6 +26,7 @@ class Answer(StrEnum):
     YES = "yes"
     WITH_HOST = "yes, with host operations"
     NO = "no"
+    UNREAD = "not checked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +79,31 @@ def check_model(wish: Wish) -> Verdict:
     verdict = Verdict(str(wish.model) if isinstance(wish.model, str) else "", target.name)
     verdict.crossbars_available = target.crossbars
     problems: list[Diagnostic] = []
+    model: ReadModel | None = None
     try:
-        explore(wish, target, allowed, verdict, report)
+        model = read_model(wish.model)
+        explore(wish, model, target, allowed, verdict, report)
     except NmcError as failure:
         problems += [d for d in failure.diagnostics if d not in report.diagnostics]
     verdict.diagnostics = (*problems, *report)
-    if verdict.exit:
+    if model is None:
+        verdict.answer = Answer.UNREAD
+    elif verdict.exit:
         verdict.answer = Answer.NO
     else:
         verdict.answer = Answer.WITH_HOST if verdict.host_nodes else Answer.YES
     return verdict
 
 
-def explore(wish: Wish, target: Target, allowed: bool, verdict: Verdict, report: Report) -> None:
+def explore(
+    wish: Wish,
+    model: ReadModel,
+    target: Target,
+    allowed: bool,
+    verdict: Verdict,
+    report: Report,
+) -> None:
     """Takes the model as far through the pipeline as it will go, and notes what is learnt."""
-    model = read_model(wish.model)
     graph = import_model(model, input_shapes=wish.input_shapes, report=report)
     verdict.inputs = {v.name: str(v.type) for v in graph.inputs}
     verdict.outputs = {v.name: str(v.type) for v in graph.outputs}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,6 +30,7 @@ __all__ = [
     "compile_design",
     "host_allowed",
     "is_float",
+    "rarely_collecting",
     "read_input_shapes",
     "target_of",
 ]
@@ -39,12 +42,18 @@ LEAST_SAMPLES = 4
 CALIBRATION_MACS = 16_000_000_000
 """Random inputs for calibration are so many that the network takes about this much for all."""
 
+COLLECTING = (100_000, 20, 20)
+"""Thresholds of the cycle collector: objects made, and how often the older ones are looked at."""
+
 MATRICES = (ops.Conv, ops.ConvTranspose, ops.MatMul)
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a compilation was asked for; the words of `nmc compile`."""
+    """What a compilation was asked for; the words of `nmc compile`.
+
+    `plan_source` says where the plan is from, for the record.
+    """
 
     model: Source
     target: str | Target = targets.DEFAULT
@@ -57,6 +66,7 @@ class Wish:
     pipeline: str = "@default"
     objective: str = ""
     plan: Mapping[str, Decision] = field(default_factory=dict[str, Decision])
+    plan_source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +80,19 @@ class Compilation:
     report: Report
 
 
+@contextmanager
+def rarely_collecting() -> Iterator[None]:
+    """A compilation makes millions of small records, none of them in cycles: to look for cycles
+    among them as often as Python usually does takes a tenth of the time."""
+    usual = gc.get_threshold()
+    gc.set_threshold(*COLLECTING)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+
+
+@rarely_collecting()
 def compile_design(
     wish: Wish,
     report: Report,
@@ -136,8 +159,9 @@ def target_of(wish: Wish, report: Report) -> Target:
         target = targets.load(given, wish.overrides, report)
     if not wish.mesh or wish.mesh == AUTO:
         return target
+    wanted = mesh_override(wish.mesh, target)
     try:
-        return targets.override(target, mesh_override(wish.mesh, target))
+        return targets.override(target, wanted)
     except NmcError as failure:
         notes = [d.message for d in failure.diagnostics]
         message = f"`--mesh {wish.mesh}`: no chip can have this mesh"

@@ -170,10 +170,16 @@ class _Fit:
         given = self.design.target
         tiles = len(self.mapping.tiles) if self.mapping else 0
         least = max(1, ceil(tiles / given.core.crossbars))
+        most = ceil(MOST_GROWTH * least) + 8
         low, high = least - 1, least
         tried = self._attempt(steps, target := with_cores(given, high))
-        while tried.failed and _is_about_room(tried) and high < MOST_GROWTH * least + 8:
-            low, high = high, ceil(high * GROWTH)
+        while tried.failed and _is_about_room(tried) and high < most:
+            if low == least:  # two were too small: is any large enough?
+                largest = self._attempt(steps, with_cores(given, most))
+                if largest.failed:
+                    tried = largest
+                    break
+            low, high = high, min(ceil(high * GROWTH), most)
             tried = self._attempt(steps, target := with_cores(given, high))
         if tried.failed:
             self.design.target = given
@@ -181,11 +187,14 @@ class _Fit:
         while high - low > max(1, TOLERANCE * high):
             middle = (low + high) // 2
             smaller = with_cores(given, middle)
-            if self._attempt(steps, smaller).failed:
+            again = self._attempt(steps, smaller)
+            if again.failed:
                 low = middle
             else:
-                high, target = middle, smaller
-        return target, self._attempt(steps, target)
+                high, target, tried = middle, smaller, again
+        if self.design.target is not target:  # a smaller one was tried after it, in vain
+            tried = self._attempt(steps, target)
+        return target, tried
 
 
 def with_cores(target: Target, cores: int) -> Target:

@@ -13,6 +13,7 @@ of ways.  Where things are placed isn't in a plan: it follows, and stands in com
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
 from collections import Counter
@@ -29,17 +30,18 @@ from nmc.ir.mapping import Mapping as Layout
 from nmc.ir.target import Target
 from nmc.ir.text import did_you_mean, quoted
 
-__all__ = ["parse_plan", "plan_text", "read_plan"]
+__all__ = ["parse_plan", "plan_source", "plan_text", "read_plan"]
 
 FORMAT = "nmc-plan 1"
-KEYS = ("way", "copies", "cuts")
+KEYS = ("way", "copies", "share", "cuts")
 
 MAX_BYTES = 1 << 22
 MOST_CUTS = 1 << 16
 MOST_COPIES = 1 << 24
 
 BARE = re.compile(r"[A-Za-z0-9_-]+")
-HEADER = re.compile(r"^[ \t]*\[[^\[\]].*\]", re.MULTILINE)
+HEADER = re.compile(r"^[ \t]*\[[^\[\]].*\]")
+KEY = re.compile(r"""^[ \t]*(?P<key>[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')[ \t]*=""")
 AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
@@ -84,6 +86,8 @@ def layer_lines(mapping: Layout, layer: Layer, adc_share: float) -> Iterator[str
     if first.kind is Kind.MATRIX:
         yield f"way = {quoted(first.way)}"
     yield f"copies = {first.copies}"
+    if first.shared != first.copies:
+        yield f"share = {first.shared}"
     if first.kind is Kind.MATRIX:
         yield f"cuts = {[s.chan0 for s in stages if s.copy == 0 and s.piece > 0]}"
     yield f"# {place_text(mapping, layer, stages, adc_share)}"
@@ -115,6 +119,21 @@ def adc_cycles(mapping: Layout, target: Target) -> Counter[int]:
 
 def read_plan(path: Path) -> dict[str, Decision]:
     """The decisions of a file, by layer.  NmcError with everything that is wrong with its text."""
+    raw = read_bytes(path)
+    try:
+        text = raw.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as problem:
+        message = f"the plan is no UTF-8 text: byte {problem.start} is 0x{raw[problem.start]:02x}"
+        raise NmcError(error("bad-plan", message, Loc(str(path)))) from None
+    return parse_plan(text, str(path))
+
+
+def plan_source(path: Path) -> str:
+    """`plan.toml, sha256 0123456789abcdef`: what a record calls a plan file, without its folder."""
+    return f"{path.name}, sha256 {hashlib.sha256(read_bytes(path)).hexdigest()[:16]}"
+
+
+def read_bytes(path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
@@ -128,12 +147,7 @@ def read_plan(path: Path) -> dict[str, Decision]:
     if len(raw) > MAX_BYTES:
         message = f"the plan is longer than {MAX_BYTES >> 20} MiB"
         raise NmcError(error("bad-plan", message, Loc(str(path))))
-    try:
-        text = raw.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as problem:
-        message = f"the plan is no UTF-8 text: byte {problem.start} is 0x{raw[problem.start]:02x}"
-        raise NmcError(error("bad-plan", message, Loc(str(path)))) from None
-    return parse_plan(text, str(path))
+    return raw
 
 
 def parse_plan(text: str, file: str = "plan.toml") -> dict[str, Decision]:
@@ -143,7 +157,7 @@ def parse_plan(text: str, file: str = "plan.toml") -> dict[str, Decision]:
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as problem:
         raise NmcError(not_toml(text, file, str(problem))) from None
     report = Report()
-    reader = Reader(file, text.split("\n"), lines_of(text), report)
+    reader = Reader(file, text.split("\n"), places_of(text), report)
     decisions = reader.plan(data)
     report.check()
     return decisions
@@ -165,70 +179,121 @@ def not_toml(text: str, file: str, message: str) -> Diagnostic:
     )
 
 
-def lines_of(text: str) -> dict[str, int]:
-    """The line of each layer's header, where it has one of its own."""
-    found: dict[str, int] = {}
-    for match in HEADER.finditer(text):
-        try:
-            layers = tomllib.loads(match[0]).get("layers")
-        except tomllib.TOMLDecodeError:
-            continue  # a line of something else that looks like a header
-        if isinstance(layers, dict) and len(layers) == 1:
-            found.setdefault(next(iter(layers)), text.count("\n", 0, match.end()) + 1)
+Place = tuple[int, int, int]
+"""Line, column, and the column after the end; from 1 on."""
+
+
+def places_of(text: str) -> dict[tuple[str, ...], Place]:
+    """Where each table's header and each key with its value stands, by their paths.
+
+    What shares its line with its table's name, as in `a = {copies = 2}`, has no place of its own.
+    """
+    found: dict[tuple[str, ...], Place] = {}
+    under: tuple[str, ...] | None = ()
+    for number, line in enumerate(text.split("\n"), start=1):
+        end = len(line.rstrip()) + 1
+        if HEADER.match(line):
+            under = header_path(line)
+            if under is not None:
+                found.setdefault(under, (number, 1, end))
+        elif under is not None and (match := KEY.match(line)):
+            key = parsed_key(match["key"])
+            found.setdefault((*under, key), (number, match.start("key") + 1, end))
     return found
 
 
-class Reader:
-    """Reads the data of a plan; problems go to the report, each with its line."""
+def header_path(line: str) -> tuple[str, ...] | None:
+    """`("layers", NAME)` of a layer's header; None of a line that only looks like a header."""
+    try:
+        table = tomllib.loads(line)
+    except tomllib.TOMLDecodeError:
+        return None
+    path: list[str] = []
+    while len(table) == 1:
+        (name, table), *_ = table.items()
+        path.append(name)
+    return tuple(path)
 
-    def __init__(self, file: str, text: list[str], lines: Mapping[str, int], report: Report):
+
+def parsed_key(text: str) -> str:
+    """A key as it stands, without its quotes."""
+    try:
+        return next(iter(tomllib.loads(f"{text} = 0")))
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+class Reader:
+    """Reads the data of a plan; problems go to the report, each with its place."""
+
+    def __init__(
+        self,
+        file: str,
+        text: list[str],
+        places: Mapping[tuple[str, ...], Place],
+        report: Report,
+    ):
         self.file = file
         self.text = text
-        self.lines = lines
+        self.places = places
         self.report = report
 
     def plan(self, data: dict[str, Any]) -> dict[str, Decision]:
         for key in data:
             if key not in ("format", "layers"):
-                self.problem(f"a plan has no key `{key}`", did_you_mean(key, ("format", "layers")))
+                hint = did_you_mean(key, ("format", "layers"))
+                self.problem(f"a plan has no key `{key}`", hint, self.loc(key))
         if data.get("format") != FORMAT:
             said = f"`{data['format']}`" if "format" in data else "nothing"
-            self.problem(f"the plan's format is {said}", f"this version reads {quoted(FORMAT)}")
+            remedy = f"this version reads {quoted(FORMAT)}"
+            self.problem(f"the plan's format is {said}", remedy, self.loc("format"))
         layers = data.get("layers", {})
         if not isinstance(layers, dict):
-            self.problem("`layers` is no table", 'write [layers."NAME"] above each layer\'s keys')
+            remedy = 'write [layers."NAME"] above each layer\'s keys'
+            self.problem("`layers` is no table", remedy, self.loc("layers"))
             return {}
         return {name: self.layer(name, table) for name, table in layers.items()}
 
     def layer(self, name: str, table: Any) -> Decision:
-        loc = self.loc(self.lines.get(name, 0))
+        loc = self.loc("layers", name)
         if not isinstance(table, dict):
             self.problem(f"the layer `{name}` is no table", "such as {copies = 2}", loc)
             return Decision(loc=loc)
+        places = {key: self.loc("layers", name, key) for key in table}
         for key in table:
             if key not in KEYS:
                 hint = did_you_mean(key, KEYS) or f"it can have {', '.join(KEYS)}"
-                self.problem(f"the layer `{name}` has an unknown key `{key}`", hint, loc)
-        way, copies, cuts = (table.get(key) for key in KEYS)
+                self.problem(f"the layer `{name}` has an unknown key `{key}`", hint, places[key])
+        way, copies, share, cuts = (table.get(key) for key in KEYS)
         if way is not None and not isinstance(way, str):
-            self.problem(f"`way` of `{name}` is no string", 'such as "im2col"', loc)
+            self.problem(f"`way` of `{name}` is no string", 'such as "im2col"', places["way"])
             way = None
         if copies is not None and not is_count(copies, MOST_COPIES):
-            self.problem(f"`copies` of `{name}` is no number from 1 on", "such as 4", loc)
+            message = f"`copies` of `{name}` is no number from 1 on"
+            self.problem(message, "such as 4", places["copies"])
             copies = None
+        if share is not None and not is_count(share, MOST_COPIES):
+            message = f"`share` of `{name}` is no number from 1 on"
+            self.problem(message, "such as 2", places["share"])
+            share = None
         if cuts is not None and not is_cuts(cuts):
-            self.problem(f"`cuts` of `{name}` is no list of channels", "such as [32, 64]", loc)
+            message = f"`cuts` of `{name}` is no list of channels"
+            self.problem(message, "such as [32, 64]", places["cuts"])
             cuts = None
-        return Decision(way, copies, None if cuts is None else tuple(cuts), loc)
+        channels = None if cuts is None else tuple(cuts)
+        return Decision(way, copies, share, channels, loc, places)
 
-    def loc(self, line: int) -> Loc:
-        if not line:
-            return Loc(self.file)
-        excerpt = self.text[line - 1]
-        return Loc(self.file, line, 1, len(excerpt) + 1, excerpt)
+    def loc(self, *path: str) -> Loc:
+        """Of a key, of the first thing in it or, if no line of these is known, of what it is in."""
+        inside = (each for each in self.places if each[: len(path)] == path)
+        for known in (path, next(inside, path), path[:-1]):
+            if known in self.places:
+                line, column, end = self.places[known]
+                return Loc(self.file, line, column, end, self.text[line - 1])
+        return Loc(self.file)
 
-    def problem(self, message: str, remedy: str, loc: Loc | None = None) -> None:
-        self.report.add(error("bad-plan", message, loc or Loc(self.file), remedy=remedy))
+    def problem(self, message: str, remedy: str, loc: Loc) -> None:
+        self.report.add(error("bad-plan", message, loc, remedy=remedy))
 
 
 def is_count(value: Any, most: int) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Mapping as Dict
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from nmc.ir.design import Design
 from nmc.ir.diagnostics import Report, error
@@ -12,7 +15,7 @@ from nmc.ir.matrices import nodes_by_result
 from nmc.ir.pipelining import wanted_depths
 from nmc.ir.rows import feed_of, makers_of
 from nmc.ir.stage_memory import ring_operands, ring_row_bytes, stage_memory
-from nmc.ir.target import Target
+from nmc.ir.target import Mesh, Target
 from nmc.ir.token_game import ring_depths
 from nmc.passes.base import Pass, mapping_of
 
@@ -23,6 +26,8 @@ ALIGNMENT_BYTES = 8
 FAN_OUT = 2
 """Rings to which a ring's rows are sent on: more would make a core's port the bottleneck, fewer
 would make rows late."""
+
+NO_RANK = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -143,7 +148,7 @@ class _Sram:
 
 def relayed(mapping: Mapping, rings: list[Ring], target: Target) -> list[Ring]:
     """The rings with those that take the same rows of an operand as trees: pieces of a copy of a
-    matrix, and the cores of each.  A ring's parent is the nearest that has few children yet."""
+    matrix, and the cores of each."""
     groups: dict[tuple[int, int, int, tuple[int, int]], list[int]] = {}
     for number, ring in enumerate(rings):
         stage = mapping.stages[ring.stage]
@@ -153,17 +158,27 @@ def relayed(mapping: Mapping, rings: list[Ring], target: Target) -> list[Ring]:
             groups.setdefault(key, []).append(number)
     result = list(rings)
     for root, *others in groups.values():
-        inside = {root: 0}
         others.sort(key=lambda n: (target.mesh.hops(rings[root].core, rings[n].core), n))
-        for number in others:
-            core = rings[number].core
-            open_ = (n for n, children in inside.items() if children < FAN_OUT)
-            parent = min(open_, key=lambda n: (target.mesh.hops(rings[n].core, core), inside[n], n))
-            inside[parent] += 1
-            inside[number] = 0
+        members = [root, *others]
+        for number, parent in zip(others, _parents(rings, members, target.mesh), strict=True):
             source = Source(0, rings[parent].core)
             result[number] = replace(rings[number], sources=(source,), parent=parent)
     return result
+
+
+def _parents(rings: list[Ring], members: list[int], mesh: Mesh) -> Iterator[int]:
+    """For each ring of a tree but its root, the nearest before it that has few children yet; of
+    those as near that with the fewest, and of these the first."""
+    numbers = np.array(members)
+    cores = np.array([rings[n].core for n in members])
+    x, y = cores % mesh.width, cores // mesh.width
+    children = np.zeros(len(members), np.int64)
+    for at in range(1, len(members)):
+        hops = np.abs(x[:at] - x[at]) + np.abs(y[:at] - y[at])
+        rank = (hops * FAN_OUT + children[:at]) * len(rings) + numbers[:at]
+        parent = int(np.where(children[:at] < FAN_OUT, rank, NO_RANK).argmin())
+        children[parent] += 1
+        yield members[parent]
 
 
 def _aligned(size: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil, sqrt
@@ -11,7 +12,8 @@ import numpy as np
 
 from nmc.ir.design import Design
 from nmc.ir.diagnostics import Diagnostic, Report, error
-from nmc.ir.mapping import Mapping
+from nmc.ir.layers import layer_name, layers_of
+from nmc.ir.mapping import Mapping, Stage
 from nmc.ir.matrices import nodes_by_result
 from nmc.ir.target import Target
 from nmc.ir.token_game import ring_depths
@@ -121,12 +123,16 @@ def _may_fit(mapping: Mapping, target: Target) -> bool:
 
 def _no_room(packing: Packing, ask: Ask) -> Diagnostic:
     """What an empty chip would have to give, against what a core has."""
-    core, name = packing.rooms.target.core, packing.needs.mapping.stages[ask.stage].name
+    core, stage = packing.rooms.target.core, packing.needs.mapping.stages[ask.stage]
+    name = stage.name
     left = int(packing.rooms.capacity(ask).sum())
     if left < len(ask.tiles):
+        layer = f"the layer `{layer_name(stage)}`"
+        parts = _parts(stage)
+        what = f"each part of {layer}{parts}," if parts else layer
         return error(
             "too-many-tiles",
-            f"stage `{name}` needs {len(ask.tiles)} crossbars, {left} are left for it on "
+            f"{what} needs {len(ask.tiles)} crossbars, {left} are left for it on "
             f"{packing.rooms.target.crossbars}",
             remedy="use a larger mesh (--mesh WxH), or larger crossbars (--set crossbar.rows=...)",
         )
@@ -155,19 +161,28 @@ def _no_room(packing: Packing, ask: Ask) -> Diagnostic:
     )
 
 
+def _parts(stage: Stage) -> str:
+    """``, in 3 copies of 2 pieces``"""
+    parts = ((stage.copies, "copies"), (stage.pieces, "pieces"))
+    several = " of ".join(f"{number} {what}" for number, what in parts if number > 1)
+    return f", in {several}" if several else ""
+
+
 def _too_many(mapping: Mapping, target: Target) -> Diagnostic:
     needed, there = len(mapping.tiles), target.crossbars
-    biggest = sorted(
-        ((sum(1 for _ in mapping.tiles_of(i)), s.name) for i, s in enumerate(mapping.stages)),
-        reverse=True,
-    )[:3]
+    tiles = Counter(tile.stage for tile in mapping.tiles)
+    layers = [(sum(tiles[i] for i in each.stages), each) for each in layers_of(mapping)]
+    biggest = sorted(layers, key=lambda entry: -entry[0])[:3]
     cores = -(-needed // target.core.crossbars)
     side = ceil(sqrt(cores))
     rows, cols = target.crossbar.rows, target.crossbar.cols
     return error(
         "too-many-tiles",
         f"the model needs {needed} crossbars of {rows}x{cols}, the chip has {there}",
-        notes=[f"`{name}` needs {count}" for count, name in biggest],
+        notes=[
+            f"the layer `{each.name}` needs {count}{_parts(mapping.stages[each.first])}"
+            for count, each in biggest
+        ],
         remedy=f"use a mesh of {side}x{side} cores or more, such as --mesh {side}x{side}, or "
         "larger crossbars (--set crossbar.rows=...), or cells of more bits",
     )

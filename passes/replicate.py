@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from nmc.ir.design import Design, Outlook
@@ -23,6 +23,13 @@ from nmc.passes.tiling.dividing import divided
 
 __all__ = ["Replicate"]
 
+WORTH_PARTS = 0.9
+"""Copies make parts of rows where that brings the objective down to so much of the other's."""
+
+WELL_PACKED = 0.9
+"""How much of their time the ADCs of a well filled chip are busy, if conversions are what it takes;
+tiles of copies that all take about the interval leave little to choose from in packing them."""
+
 
 @dataclass(frozen=True)
 class Replicate(Pass):
@@ -41,6 +48,9 @@ class Replicate(Pass):
     `ways=as-tiled`.  Where that costs few crossbars, a layer lies plainly.  `share` is the part of
     the chip that may be filled; the rest is room for `place`.
 
+    Copies take turns at whole `rows`, or deal out the pixels of some rows; with `auto` the latter
+    where it makes the objective a good deal better, since programs are larger then.
+
     A matrix of more tiles than a core has crossbars is cut into pieces by outputs, so that few
     partial sums travel and no core finishes a large layer alone.  A stage of the vector unit whose
     rows take too much of a core's SRAM, such as a skip connection over half a network, has copies
@@ -55,6 +65,7 @@ class Replicate(Pass):
     objective: Literal["throughput", "latency", "energy", "crossbars"] = "throughput"
     ways: Literal["all", "as-tiled"] = "all"
     share: float = 0.95
+    rows: Literal["auto", "whole", "parts"] = "auto"
 
     def run(self, design: Design, report: Report) -> bool:
         mapping, target = mapping_of(design), design.target
@@ -66,7 +77,9 @@ class Replicate(Pass):
         budget = budget_of(target, self.share)
         chooses = self.objective != "crossbars"
         layers = Layers(shapes, wanted, budget.held[0] if chooses and self.ways == "all" else 0)
-        plan = self.plan(layers, budget) if chooses else None
+        plan = None
+        if chooses:
+            layers, plan = self.best(layers, budget)
         if plan is not None:
             plan = layers.plainer(plan, budget) if self.objective == "throughput" else plan
             design.outlook = Outlook(self.objective, plan.objective, plan.bound)
@@ -76,6 +89,27 @@ class Replicate(Pass):
         cuts = {index: shape.cuts for index, shape in enumerate(chosen)}
         design.mapping = divided(laid, copies, cuts, target)
         return design.mapping != mapping
+
+    def best(self, layers: Layers, budget: Budget) -> tuple[Layers, Plan | None]:
+        """The plan to follow, and the layers as it sees them."""
+        whole = layers.of_whole_rows()
+        if self.rows == "parts":
+            return layers, self.plan(layers, budget)
+        plain = self.plan(whole, budget)
+        if self.rows == "whole" or plain is None:
+            return whole, plain
+        parted = self.plan(layers, budget)
+        if parted is None:
+            return whole, plain
+        if self.expected(parted, layers, budget) <= WORTH_PARTS * plain.objective:
+            return layers, parted
+        return whole, replace(plain, bound=min(plain.bound, parted.bound))
+
+    def expected(self, plan: Plan, layers: Layers, budget: Budget) -> float:
+        """The objective that a plan comes to, once `place` has put hot and cold tiles together."""
+        if self.objective != "throughput" or not budget.servers:
+            return plan.objective
+        return max(plan.objective, layers.busy(plan, budget) / WELL_PACKED)
 
     def plan(self, layers: Layers, budget: Budget) -> Plan | None:
         """What is best by the objective; None if nothing fits."""

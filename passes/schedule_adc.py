@@ -154,12 +154,11 @@ def _all_lossless(levels: Array, target: Target) -> bool:
 
 
 def _scheduled(tile: Tile, levels: Array, windows: list[Array] | None, target: Target) -> Tile:
-    slices, bits, encoding = target.slices, target.adc.bits, target.crossbar.encoding
-    low, high = column_bounds(levels, target.crossbar.dac_bits)
+    bits, encoding = target.adc.bits, target.crossbar.encoding
+    lows, highs = _slice_bounds(levels, target)
     steps: list[int] = []
     widths: list[int] = []
-    for s in range(slices):
-        lo, hi = int(low[s::slices].min(initial=0)), int(high[s::slices].max(initial=0))
+    for s, (lo, hi) in enumerate(zip(lows, highs, strict=True)):
         if encoding != "differential" and s == 0:
             hi = max(hi, tile.rows * target.crossbar.max_digit)  # the unit column is read as it is
         full = full_step(lo, hi, bits, encoding)
@@ -169,15 +168,23 @@ def _scheduled(tile: Tile, levels: Array, windows: list[Array] | None, target: T
             steps[-1] = 1
         elif full > 1 and target.adc.range == "calibrated" and windows is not None:
             mine = windows[tile.block][:, tile.row0 : tile.row0 + tile.rows]
-            columns = _columns(mine, levels[:, s::slices], target)
+            columns = _columns(mine, levels[:, s :: target.slices], target)
             weights = 1 << (target.crossbar.dac_bits * np.arange(target.phases))
             steps[-1] = best_step(columns, bits, weights, encoding)
     return replace(
         tile,
         bits=tuple(widths),
         steps=tuple(steps),
-        converted=tuple(bool(levels[:, s::slices].any()) for s in range(slices)),
+        converted=tuple(lo < 0 or hi > 0 for lo, hi in zip(lows, highs, strict=True)),
     )
+
+
+def _slice_bounds(levels: Array, target: Target) -> tuple[list[int], list[int]]:
+    """Least and greatest value of any channel of each slice, none above or below zero."""
+    low, high = column_bounds(levels, target.crossbar.dac_bits)
+    lows = low.reshape(-1, target.slices).min(axis=0, initial=0)
+    highs = high.reshape(-1, target.slices).max(axis=0, initial=0)
+    return lows.tolist(), highs.tolist()
 
 
 def _columns(windows: Array, levels: Array, target: Target) -> Array:

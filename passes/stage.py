@@ -12,8 +12,8 @@ from nmc.ir.mapping import Kind, Mapping, Role, Step, StepKind
 from nmc.ir.ops import Dequantize, Reshape, Transpose
 from nmc.passes.base import Pass
 from nmc.passes.staging.anchors import ANCHORS
-from nmc.passes.staging.demand import demanded_form
-from nmc.passes.staging.drafts import Builder, OperandDraft
+from nmc.passes.staging.demand import demanded_form, is_seen_often
+from nmc.passes.staging.drafts import Builder, OperandDraft, Place
 from nmc.passes.staging.rowwise import defers, rowwise
 
 __all__ = ["Stage"]
@@ -27,7 +27,8 @@ class Stage(Pass):
     chip step every crossbar operation, pooling, reduction or move anchors a stage, and takes along
     the elementwise nodes that can work on its rows in place.  Reshapes and transposes cost
     nothing: they only rename places (`nmc.ir.layout`), until a user needs another order, which a
-    stage of kind `relayout` brings about.
+    stage of kind `relayout` brings about.  What the host brings is fetched once: where rows are
+    wanted more often, a stage hands them on as they are, instead of the memory port.
     """
 
     name = "stage"
@@ -90,6 +91,8 @@ def build_step(builder: Builder, index: int, nodes: list[Node], step: Step) -> N
         for value in node.operands:
             if not value.is_constant and id(value) not in builder.places | deferred:
                 builder.enter(value, demanded_form(value))
+                if is_seen_often(value):
+                    copied(builder, value, value.name)
         if isinstance(node.op, Reshape | Transpose):
             view(builder, node)
         elif type(node.op) in ANCHORS:
@@ -121,7 +124,13 @@ def leave(builder: Builder, value: Value) -> None:
     """The host reads a value: from its stream, or from a copy if no stage of this step made it."""
     place = builder.places[id(value)]
     if place.stream.producer is None:
-        stage = builder.new_stage(f"{value.name}.copy", Kind.ROWS, value, place.form, Unit.VECTOR)
-        stage.operands.append(OperandDraft(place.stream, Role.ROW, value.name))
-        place = builder.places[id(value)]
+        place = copied(builder, value, f"{value.name}.copy")
     place.stream.sinks.append(builder.io(value, place.form))
+
+
+def copied(builder: Builder, value: Value, name: str) -> Place:
+    """A value through a stage that changes nothing."""
+    place = builder.places[id(value)]
+    stage = builder.new_stage(name, Kind.ROWS, value, place.form, Unit.VECTOR)
+    stage.operands.append(OperandDraft(place.stream, Role.ROW, value.name))
+    return builder.places[id(value)]

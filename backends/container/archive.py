@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 
 from nmc.ir.diagnostics import Loc, NmcError, error
 
@@ -22,41 +25,117 @@ __all__ = ["MIMETYPE", "Archive", "Limits", "pack"]
 
 MIMETYPE = "mimetype"
 CONTENT_TYPE = b"application/vnd.nmc.mapping+zip"
-DATE = (1980, 1, 1, 0, 0, 0)
-DEFLATE_LEVEL = 1
+DATE = (0, 1 << 5 | 1)
+"""Midnight, 1 January 1980, as zip archives spell times and days."""
+
+DEFLATE_LEVEL = 6
+BATCH = 32
+"""Members that a thread takes at a time: most are so small that handing them out takes longer."""
+
 SEAL = b"nmc-mapping sha256:"
 LOCAL_HEADER = struct.Struct("<4s5H3L2H")
-UNIX = 3
+ZIP_VERSION, UNIX = 20, 3
+ORDINARY_FILE = stat.S_IFREG | 0o644
+UTF8_NAME = 1 << 11
+MOST_COUNTED = (1 << 16) - 1
+MOST_BYTES = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How large a mapping file may be: no file makes us allocate more than `total_bytes`."""
 
-    file_bytes: int = 1 << 31
+    file_bytes: int = MOST_BYTES
     members: int = 1 << 17
     member_bytes: int = 1 << 30
     total_bytes: int = 1 << 32
 
 
-def pack(members: Mapping[str, bytes]) -> bytes:
-    """The archive of these members, in this order; the same members give the same bytes."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=DEFLATE_LEVEL) as archive:
-        archive.comment = SEAL + b"0" * 64
-        add(archive, MIMETYPE, CONTENT_TYPE, zipfile.ZIP_STORED)
-        for name, data in members.items():
-            add(archive, name, data, zipfile.ZIP_DEFLATED)
-    body = stream.getbuffer()[: -len(SEAL) - 64]
-    return b"".join([body, SEAL, hashlib.sha256(body).hexdigest().encode()])
+# Writing
 
 
-def add(archive: zipfile.ZipFile, name: str, data: bytes, method: int) -> None:
-    info = zipfile.ZipInfo(name, DATE)
-    info.compress_type = method
-    info.create_system = UNIX
-    info.external_attr = (stat.S_IFREG | 0o644) << 16
-    archive.writestr(info, data)
+def pack(members: Mapping[str, bytes], dense: Collection[str] = ()) -> bytes:
+    """The archive of these members, in this order; the same members give the same bytes.
+
+    `dense` names those that hold numbers which hardly repeat, such as weights: they are deflated
+    by their frequencies and runs alone, which takes half the time and no more bytes.
+    """
+
+    def deflated(names: Sequence[str]) -> list[Entry]:
+        usual, quick = zlib.Z_DEFAULT_STRATEGY, zlib.Z_RLE
+        return [entry(name, members[name], quick if name in dense else usual) for name in names]
+
+    names = list(members)
+    batches = [names[at : at + BATCH] for at in range(0, len(names), BATCH)]
+    # zlib lets go of the interpreter, so that threads deflate side by side.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        packed = pool.map(deflated, batches)
+        entries = [entry(MIMETYPE, CONTENT_TYPE), *chain.from_iterable(packed)]
+    parts, directory, offset = [], [], 0
+    for each in entries:
+        parts += [head := each.local_header(), each.packed]
+        directory.append(each.directory_entry(offset))
+        offset += len(head) + len(each.packed)
+    listed = b"".join(directory)
+    parts += [listed, directory_end(len(entries), len(listed), offset)]
+    seal = hashlib.sha256()
+    for part in parts:
+        seal.update(part)
+    return b"".join([*parts, SEAL, seal.hexdigest().encode()])
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A member as it lies in the archive; `fields` are those that both of its headers have."""
+
+    name: bytes
+    fields: bytes
+    packed: bytes
+
+    def local_header(self) -> bytes:
+        return b"PK\3\4" + self.fields + struct.pack("<2H", len(self.name), 0) + self.name
+
+    def directory_entry(self, offset: int) -> bytes:
+        """Its line in the directory; no comment, no extra field, on the only disk."""
+        made_by = struct.pack("<2B", ZIP_VERSION, UNIX)
+        rest = struct.pack("<5H2L", len(self.name), 0, 0, 0, 0, ORDINARY_FILE << 16, offset)
+        return b"PK\1\2" + made_by + self.fields + rest + self.name
+
+
+def entry(name: str, data: bytes, strategy: int | None = None) -> Entry:
+    """A member deflated by a strategy of zlib, or stored as it is."""
+    spelled = name.encode()
+    method, packed = zipfile.ZIP_STORED, data
+    if strategy is not None:
+        method = zipfile.ZIP_DEFLATED
+        deflater = zlib.compressobj(DEFLATE_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS, 8, strategy)
+        packed = deflater.compress(data) + deflater.flush()
+    flags = 0 if name.isascii() else UTF8_NAME
+    fields = struct.pack(
+        "<5H3L", ZIP_VERSION, flags, method, *DATE, zlib.crc32(data), len(packed), len(data)
+    )
+    return Entry(spelled, fields, packed)
+
+
+def directory_end(count: int, size: int, offset: int) -> bytes:
+    """What follows the directory, with the length of the seal: an archive's comment.
+
+    More members than 16 bits can count are counted in a record of their own (ZIP64).
+    """
+    if offset + size > MOST_BYTES:
+        message = f"the mapping file would have {offset + size} bytes, at most {MOST_BYTES} can be"
+        raise NmcError(error("file-unreadable", message))
+    more = b""
+    if count > MOST_COUNTED:
+        record = struct.pack("<Q2H2L4Q", 44, 45, 45, 0, 0, count, count, size, offset)
+        locator = struct.pack("<LQL", 0, offset + size, 1)
+        more = b"PK\6\6" + record + b"PK\6\7" + locator
+    counted = min(count, MOST_COUNTED)
+    end = struct.pack("<4H2LH", 0, 0, counted, counted, size, offset, len(SEAL) + 64)
+    return more + b"PK\5\6" + end
+
+
+# Reading
 
 
 class Archive:

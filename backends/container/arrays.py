@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import re
+from functools import cache
 
 import numpy as np
 
@@ -32,8 +33,15 @@ def encode_array(array: Array) -> bytes:
     little = np.require(array, array.dtype.newbyteorder("<"), "C")
     if little.dtype.str not in KNOWN:
         raise TypeError(f"arrays of {array.dtype} don't go into mapping files")
+    return header_of(little.dtype, little.shape) + little.tobytes()
+
+
+@cache
+def header_of(dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> bytes:
+    """What stands before the elements; most arrays of a file are tiles of one size."""
     stream = io.BytesIO()
-    np.lib.format.write_array(stream, little, version=(1, 0), allow_pickle=False)
+    described = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, described)
     return stream.getvalue()
 
 

@@ -24,6 +24,12 @@ from nmc.ir.target_toml import target_to_toml
 
 __all__ = ["container_bytes", "members_of", "write_container"]
 
+DENSE = ("tiles/", "weights/")
+"""Folders of numbers that hardly repeat."""
+
+MUCH_BYTES = 1 << 24
+"""With so much in these folders, time counts for more than what repeats in them after all."""
+
 
 def write_container(
     path: str | os.PathLike[str], contents: Contents, report: ReportData | None = None
@@ -80,7 +86,10 @@ def container_bytes(contents: Contents, report: ReportData | None = None) -> byt
         for name, data in members.items()
     }
     manifest = replace(contents.manifest, members=listed)
-    return pack({"manifest.json": json_bytes(manifest), **members})
+    dense = [name for name in members if name.startswith(DENSE)]
+    if sum(len(members[name]) for name in dense) < MUCH_BYTES:
+        dense = []
+    return pack({"manifest.json": json_bytes(manifest), **members}, frozenset(dense))
 
 
 def json_bytes(record: object) -> bytes:

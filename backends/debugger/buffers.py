@@ -15,6 +15,7 @@ from nmc.ir.graph import DTYPES, Array, Node
 from nmc.ir.mapping import Buffer, Mapping, Ring, Stage
 from nmc.ir.matrices import nodes_by_result
 from nmc.ir.ops import FlipSign, LayerNorm, Lut
+from nmc.ir.shares import widest
 
 __all__ = ["View", "tensor", "views"]
 
@@ -94,7 +95,7 @@ def layout(
     stream = mapping.streams[stage.output]
     kind, _, name = role.partition(":")
     if kind == "out":
-        shape = (stream.cols, mapping.made_chans(stage)[1])
+        shape = (widest(mapping, stage), mapping.made_chans(stage)[1])
         return DTYPES[stream.dtype], shape, "slots x pixels x channels"
     if kind == "records":
         return RECORD, (), "channels of (bias, multiplier)"

@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
-from nmc.backends.simulator.fast import compile_kernels, run_fast
-from nmc.backends.simulator.fast import needs_compiling as kernels_missing
 from nmc.backends.simulator.machine import Machine
 from nmc.backends.simulator.reference import run_reference
 from nmc.backends.simulator.result import AdcUse, Events, Race, Result, SequencerUse
@@ -36,6 +34,7 @@ __all__ = [
     "Result",
     "SequencerUse",
     "compile_kernels",
+    "lossy_missing",
     "needs_compiling",
     "simulate",
 ]
@@ -59,6 +58,45 @@ class Engine(Protocol):
     ) -> Result: ...
 
 
+# The fast engine brings a compiler (numba) along, which is loaded when it is first wanted.
+
+
+def run_fast(
+    program: Program,
+    target: Target,
+    inputs: Mapping[str, Array],
+    *,
+    inflight: int,
+    max_cycles: int,
+    progress: Callable[[int], None] | None,
+    detect_races: bool,
+) -> Result:
+    from nmc.backends.simulator import fast
+
+    return fast.run_fast(
+        program,
+        target,
+        inputs,
+        inflight=inflight,
+        max_cycles=max_cycles,
+        progress=progress,
+        detect_races=detect_races,
+    )
+
+
+def kernels_missing() -> bool:
+    from nmc.backends.simulator import fast
+
+    return fast.needs_compiling()
+
+
+def compile_kernels() -> None:
+    """Compile what the fast engine runs, unless the installation has that already."""
+    from nmc.backends.simulator import fast
+
+    fast.compile_kernels()
+
+
 ENGINES: dict[str, Engine] = {"reference": run_reference, "fast": run_fast}
 
 DEFAULT_ENGINE = "fast"
@@ -72,6 +110,15 @@ def needs_compiling(engine: str | None = None) -> bool:
     """Whether the next run on an engine will first compile its kernels, once for an installation:
     to be announced to those who wait.  `compile_kernels` does it ahead."""
     return (engine or DEFAULT_ENGINE) == "fast" and kernels_missing()
+
+
+def lossy_missing(engine: str | None = None) -> bool:
+    """Whether an engine will compile something more for the first read that can lose something."""
+    if (engine or DEFAULT_ENGINE) != "fast":
+        return False
+    from nmc.backends.simulator import fast
+
+    return fast.lossy_missing()
 
 
 def simulate(

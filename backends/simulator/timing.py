@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import cast
 
@@ -15,8 +16,10 @@ __all__ = [
     "PlanTiming",
     "ReadTiming",
     "Route",
+    "adc_shares",
     "ceil_div",
     "cell_cycles",
+    "converted_channels",
     "plan_timing",
     "route",
     "tile_columns",
@@ -82,13 +85,19 @@ def read_timing(read: TileRead, tile: TileImage, target: Target) -> ReadTiming:
     conversions: dict[int, Counter[int]] = {}
     for channels, bits in converted_channels(read, tile):
         each = target.conversion_cycles(bits)
-        for adc, count in Counter(target.adc_of_channel(c, encoding) for c in channels).items():
+        for adc, count in adc_shares(channels, encoding, target):
             cycles[adc] += count * each
             conversions.setdefault(adc, Counter())[bits] += count
     bursts = tuple(Burst(adc, cycles[adc], conversions[adc]) for adc in sorted(cycles))
     every = sum(conversions.values(), Counter[int]())
     cells = tile.rows * tile_columns(tile, target)
     return ReadTiming(tile.crossbar, bursts, tile.rows, cells, every, every.total())
+
+
+@lru_cache(maxsize=1 << 10)
+def adc_shares(channels: range, encoding: Encoding, target: Target) -> tuple[tuple[int, int], ...]:
+    """Each ADC of a cluster that serves some of the channels, and how many."""
+    return tuple(Counter(target.adc_of_channel(c, encoding) for c in channels).items())
 
 
 def tile_columns(tile: TileImage, target: Target) -> int:

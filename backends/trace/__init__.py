@@ -33,7 +33,8 @@ def check_ending(path: PurePath) -> None:
     """NmcError `bad-option` if the name's ending stands for no format."""
     if path.suffix not in FORMATS:
         message = f"`{path}`: traces are written as {', '.join(FORMATS)}"
-        raise NmcError(error("bad-option", message))
+        remedy = f"such as {path.stem or 'trace'}.pftrace, which ui.perfetto.dev shows"
+        raise NmcError(error("bad-option", message, remedy=remedy))
 
 
 def write_trace(trace: Trace, stream: IO[bytes], ending: str) -> None:

@@ -12,6 +12,7 @@ from itertools import pairwise
 from nmc.ir import mapping as m
 from nmc.ir.messages import flits, nearest_port
 from nmc.ir.rows import Feed, emissions, feed_of, makers_of, met_chans
+from nmc.ir.shares import made_pixels
 from nmc.ir.stage_time import CoreTime, StageTime
 from nmc.ir.target import Target
 
@@ -74,7 +75,8 @@ def _traffic(
         rows = int(emissions(mapping, stage).sum()) * len(stream.sinks)
         if rows:
             port = nearest_port(stage.home, target)
-            nbytes = stream.cols * mapping.made_chans(stage)[1] * stream.element_bytes
+            pixels = made_pixels(mapping, stage)
+            nbytes = pixels * mapping.made_chans(stage)[1] * stream.element_bytes
             sent[stage.home, port] += rows * flits(nbytes, target)
             _memory(loads, stage.home, port, rows, nbytes, 1, target)
     return sent
@@ -92,8 +94,8 @@ def _rows(
     operand = stage.operands[ring.operand]
     stream = mapping.streams[operand.stream]
     feed = feed_of(mapping, stage, operand)
-    pixel = stream.cols * stream.element_bytes
-    whole, rows = pixel * mapping.seen_chans(operand)[1], len(feed.rows)
+    whole = stream.cols * mapping.seen_chans(operand)[1] * stream.element_bytes
+    rows = len(feed.rows)
     if ring.parent >= 0:
         _messages(sent, mapping.rings[ring.parent].core, ring, rows, flits(whole, target), feed)
         return
@@ -105,7 +107,8 @@ def _rows(
     makers = makers_of(mapping, operand, feed)
     for source, rows in zip(makers.sources.tolist(), makers.made.sum(axis=0).tolist(), strict=True):
         producer = mapping.stages[stream.producers[source]]
-        nbytes = pixel * met_chans(mapping, producer, operand)[1]
+        chans = met_chans(mapping, producer, operand)[1]
+        nbytes = made_pixels(mapping, producer) * chans * stream.element_bytes
         _messages(sent, producer.home, ring, rows, flits(nbytes, target), feed)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from nmc.ir import mapping as m
 from nmc.ir.graph import Array
-from nmc.ir.rows import emissions, feed_of, rows_per_firing, turn_numbers
+from nmc.ir.rows import emitted_rows, feed_of
 from nmc.ir.stage_time import StageTime
 from nmc.ir.target import Target
 
@@ -37,7 +37,7 @@ def passing_times(
         begun = np.maximum.accumulate(ready - time.firing_cycles * turns)
         ended = begun + time.firing_cycles * turns + _firing_latency(time)
         rows = _rows(mapping, target, stage.output, here)
-        firing, row = _emitted(mapping, stage)
+        firing, row = emitted_rows(mapping, stage)
         rows[row] = np.maximum(rows[row], ended[firing])
         done[index] = float(ended[-1])
     return done
@@ -59,14 +59,3 @@ def _firing_latency(time: StageTime) -> float:
     reading = max((c.compute_cycles + c.latency_cycles - c.read_cycles for c in time.cores),
                   default=0.0)  # fmt: skip
     return reading + time.finish_after(True)
-
-
-def _emitted(mapping: m.Mapping, stage: m.Stage) -> tuple[Array, Array]:
-    """Of each row that a stage makes: the firing, and its number in the stream."""
-    emits = emissions(mapping, stage)
-    firing = np.repeat(np.arange(len(emits)), emits)
-    if stage.copies == 1:
-        return firing, np.arange(len(firing))
-    first = np.cumsum(emits) - emits
-    within = np.arange(len(firing)) - first[firing]
-    return firing, turn_numbers(mapping, stage)[firing] * rows_per_firing(stage) + within

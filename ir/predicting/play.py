@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from nmc.ir import mapping as m
@@ -20,6 +20,7 @@ from nmc.ir.predicting.players import Feeder, Finisher, Reader
 from nmc.ir.predicting.rings import Copy, TimedRing, copies_of, sends_of
 from nmc.ir.predicting.wires import Wires
 from nmc.ir.rows import emissions, feed_of
+from nmc.ir.shares import made_pixels
 from nmc.ir.stage_time import CoreTime, StageTime
 from nmc.ir.target import Target
 
@@ -48,10 +49,12 @@ Cluster = tuple[int, int]
 @dataclass(frozen=True, slots=True)
 class Played:
     """`output_cycles`: when the last output of each input was there, of those that were played to
-    their end.  `finish_cycles`: by stage, when it had sent the last row of each input."""
+    their end.  `finish_cycles`: by stage, when it had sent the last row of each input.
+    `busy_cycles`: by stage, how long of a later input it read or finished rows, among others."""
 
     output_cycles: tuple[float, ...]
     finish_cycles: Mapping[int, tuple[float, ...]]
+    busy_cycles: Mapping[int, float] = field(default_factory=dict[int, float])
 
     @property
     def intervals(self) -> tuple[float, ...]:
@@ -145,7 +148,8 @@ class _Play:
             return until_steady and self.played().is_steady
 
         self.events.go(LOOK_EVERY, is_enough)
-        return self.played()
+        busy = {n: f.busy_cycles for f in self.finishers() for n in f.copy.numbers}
+        return replace(self.played(), busy_cycles=busy)
 
     def finishers(self) -> Iterator[Finisher]:
         for made in self.makers.values():
@@ -173,7 +177,7 @@ class _Play:
             rings,
             emissions(mapping, stage).tolist(),
             len(stream.sinks),
-            stream.cols * mapping.made_chans(stage)[1] * stream.element_bytes,
+            made_pixels(mapping, stage) * mapping.made_chans(stage)[1] * stream.element_bytes,
             self.inputs,
         )
         finisher.sends = [[] for _ in finisher.emits]

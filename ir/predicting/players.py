@@ -38,6 +38,9 @@ class Reader:
     finisher: Finisher = field(init=False)
     done: list[float] = field(default_factory=list[float])
     """When the sums of a firing were there."""
+    took: list[float] = field(default_factory=list[float])
+    """How long a firing was read, with others on the same ADCs."""
+    _begun: float = 0.0
     _started: int = 0
     _busy: bool = False
     _free: float = 0.0
@@ -53,10 +56,12 @@ class Reader:
         self._busy = True
         self._started += 1
         flow = Flow(self._ended, self.compute_cycles, self.asks)
-        self.events.run(flow, max(rows, slot, self._free))
+        self._begun = max(rows, slot, self._free)
+        self.events.run(flow, self._begun)
 
     def _ended(self, cycle: float) -> None:
         self._busy, self._free = False, cycle
+        self.took.append(cycle - self._begun)
         self.done.append(cycle + self.latency_cycles)
         self.finisher.wake()
         self.wake()
@@ -96,6 +101,9 @@ class Finisher:
     """When the last row of each input had been sent."""
     stored: list[float] = field(default_factory=list[float])
     """When the last row of each input that is all there was in global memory."""
+    took: list[float] = field(default_factory=list[float])
+    """How long a firing was worked on, with others on the same vector unit."""
+    _begun: float = 0.0
     _started: int = 0
     _busy: bool = False
     _sending: bool = False
@@ -126,6 +134,13 @@ class Finisher:
     def turns(self) -> int:
         return len(self.emits)
 
+    @property
+    def busy_cycles(self) -> float:
+        """Of one of the later inputs: in which the copy read, or finished rows, with all that it
+        shares; the longer of both."""
+        reading = _later(self.reader.took, self.turns) if self.reader else 0.0
+        return max(reading, _later(self.took, self.turns))
+
     def wake(self) -> None:
         """Go on: with sending, or with the next firing, if it is known when that can begin."""
         if self._sending:
@@ -140,6 +155,7 @@ class Finisher:
         self._started += 1
         self._slices = min(MOST_SLICES, max(1, round(self.copy.times[0].instructions)))
         self._slice = cycles / self._slices
+        self._begun = begin
         self.events.at(begin, self._work)
 
     def _work(self, cycle: float) -> None:
@@ -172,6 +188,7 @@ class Finisher:
     def _ended(self, cycle: float) -> None:
         turn = (self._started - 1) % self.turns
         self._free = cycle
+        self.took.append(cycle - self._begun)
         self.combined.append(cycle)
         self._left.append(cycle)
         self._leaving.append(len(self.sends[turn]) + self.emits[turn] * self.sinks)
@@ -244,6 +261,13 @@ class Finisher:
         self._stored_rows += 1
         if self._stored_rows % (sum(self.emits) * self.sinks) == 0:
             self.stored.append(cycle)
+
+
+def _later(took: Sequence[float], turns: int) -> float:
+    """Of an input in the mean of the later half of those that have ended, each so many turns."""
+    ended = len(took) // turns
+    first = ended // 2
+    return sum(took[first * turns : ended * turns]) / max(1, ended - first)
 
 
 def ignore(cycle: float) -> None:

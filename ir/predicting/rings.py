@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 
 from nmc.ir import mapping as m
-from nmc.ir.graph import Array
 from nmc.ir.messages import flits
-from nmc.ir.rows import Feed, emissions, met_chans, rows_per_firing
+from nmc.ir.rows import Feed, firings, firings_of_rows, met_chans
+from nmc.ir.shares import made_pixels, sharers
 from nmc.ir.stage_time import StageTime
 from nmc.ir.target import Target
 
@@ -81,6 +81,9 @@ class TimedRing:
     here: list[float] = field(default_factory=list[float])
     freed: list[float] = field(default_factory=list[float])
     rows: int = field(init=False)
+    shares: list[int] = field(default_factory=list[int])
+    """Of each row of an input, how many copies make a part of it; empty where the host does."""
+    _partly: dict[int, tuple[int, float]] = field(default_factory=dict[int, tuple[int, float]])
     _early: dict[int, float] = field(default_factory=dict[int, float])
     _needed: list[int] = field(init=False)
     _released: list[int] = field(init=False)
@@ -115,6 +118,13 @@ class TimedRing:
         return self.freed[firing] if firing < len(self.freed) else None
 
     def arrive(self, row: int, cycle: float) -> None:
+        """A row, or a copy's share of one: it is there when the last share is."""
+        if self.shares and self.shares[row % self.rows] > 1:
+            came, latest = self._partly.pop(row, (0, 0.0))
+            came, cycle = came + 1, max(latest, cycle)
+            if came < self.shares[row % self.rows]:
+                self._partly[row] = came, cycle
+                return
         self._early[row] = cycle
         known = len(self.here)
         while len(self.here) in self._early:
@@ -144,7 +154,7 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """A row that a copy puts into a ring, which takes it as number `place` of an input."""
+    """A row, or part of one, that a copy puts into a ring as number `place` of an input."""
 
     ring: TimedRing
     place: int
@@ -157,28 +167,24 @@ def sends_of(
     """What each firing of each copy of a layer sends into the rings of its stream, row by row."""
     listed: list[list[tuple[int, int, int, Send]]] = [[] for _ in makers]
     for number, ring in enumerate(rings):
-        puts: dict[int, tuple[Put, ...]] = {}
-        copies = ring.feed.rows // rows_per_firing(makers[0].stage) % len(makers)
-        turns = _turns(mapping, makers[0].stage, ring.feed.rows)
-        for place, (copy, turn) in enumerate(zip(copies.tolist(), turns.tolist(), strict=True)):
-            row = int(ring.feed.rows[place])
-            if copy not in puts:
-                puts[copy] = tuple(_puts(mapping, makers[copy], ring, target))
-            listed[copy].append((turn, row, number, Send(ring, place, puts[copy])))
+        made = sharers(mapping, makers[0].stage, ring.feed.rows)
+        ring.shares = made.sum(axis=1).tolist()
+        for copy in np.flatnonzero(made.any(axis=0)).tolist():
+            puts = tuple(_puts(mapping, makers[copy], ring, target))
+            places = np.flatnonzero(made[:, copy])
+            rows = ring.feed.rows[places]
+            turns = firings_of_rows(mapping, makers[copy].stage, rows)
+            for place, row, turn in zip(
+                places.tolist(), rows.tolist(), turns.tolist(), strict=True
+            ):
+                listed[copy].append((turn, row, number, Send(ring, place, puts)))
     result: list[list[list[Send]]] = []
     for maker, items in zip(makers, listed, strict=True):
-        sends: list[list[Send]] = [[] for _ in emissions(mapping, maker.stage)]
+        sends: list[list[Send]] = [[] for _ in range(firings(mapping, maker.stage))]
         for turn, _, _, send in sorted(items, key=lambda item: item[:3]):
             sends[turn].append(send)
         result.append(sends)
     return result
-
-
-def _turns(mapping: m.Mapping, stage: m.Stage, rows: Array) -> Array:
-    """In which firing of its copy each row is made."""
-    if stage.copies > 1:
-        return np.asarray(rows // rows_per_firing(stage) // stage.copies)
-    return np.searchsorted(np.cumsum(emissions(mapping, stage)), rows, side="right")
 
 
 def _puts(mapping: m.Mapping, maker: Copy, ring: TimedRing, target: Target) -> Iterator[Put]:
@@ -190,6 +196,7 @@ def _puts(mapping: m.Mapping, maker: Copy, ring: TimedRing, target: Target) -> I
             operand = mapping.stages[root.stage].operands[root.operand]
             chans = met_chans(mapping, piece, operand)[1]
             if chans:
-                sizes.append(flits(stream.cols * chans * stream.element_bytes, target))
+                pixels = made_pixels(mapping, piece)
+                sizes.append(flits(pixels * chans * stream.element_bytes, target))
         if sizes:
             yield Put(piece.home, len(sizes), sum(sizes))

@@ -38,9 +38,10 @@ def command(
 ) -> int:
     """Say whether MODEL.onnx compiles for a target, what runs where, and what is in the way.
 
-    Needs no calibration data.  The verdict is YES, YES WITH HOST OPS or NO.
+    Needs no calibration data.  The verdict is YES, YES WITH HOST OPS or NO; there is none of a file
+    that can't be read.  With -q the verdict alone is printed.
     """
-    from nmc.checking import check_model
+    from nmc.checking import Answer, check_model
     from nmc.compiling import Wish, read_input_shapes
 
     wish = Wish(
@@ -53,7 +54,8 @@ def command(
     )
     verdict = check_model(wish)
     session.diagnose(verdict.diagnostics)
-    return session.result(as_dict(verdict), lines(session, verdict), exit=verdict.exit)
+    told = [] if verdict.answer is Answer.UNREAD else lines(session, verdict)
+    return session.result(as_dict(verdict), told, exit=verdict.exit, brief=told[-1:])
 
 
 def as_dict(verdict: Verdict) -> dict[str, Any]:

@@ -81,13 +81,13 @@ def command(
     emit_ir: tuple[str, ...],
     seed: int,
 ) -> int:
-    """Compile MODEL.onnx for a target and write the mapping file.
+    """Compile MODEL.onnx for a target and write the mapping file; with -q print its name alone.
 
     A float model wants --calib: inputs like those that it will see.  A quantised one brings all
     it needs.
     """
     from nmc.compiling import Wish, read_input_shapes
-    from nmc.plan import read_plan
+    from nmc.plan import plan_source, read_plan
 
     wish = Wish(
         model,
@@ -101,6 +101,7 @@ def command(
         pipeline=pipeline,
         objective=objective or "",
         plan=read_plan(Path(plan)) if plan else {},
+        plan_source=plan_source(Path(plan)) if plan else "",
     )
     path = Path(output) if output else Path(Path(model).stem + ".nmc")
     plans = Plans(plan, Path(write_plan) if write_plan else None)
@@ -176,7 +177,7 @@ def summarize(
     outlook = done.design.outlook
     data = compile_data(compiled, path, compile_s, peak_rss_bytes(), outlook)
     lines = compile_lines(compiled, done.model.file, path, compile_s, path.stat().st_size, outlook)
-    return session.result(data, lines)
+    return session.result(data, lines, brief=[str(path)])
 
 
 def peak_rss_bytes() -> int | None:

@@ -129,7 +129,7 @@ def run_step(session: Session, compiled: Compiled, folder: Path, results: dict[s
 
     given = compiled.inputs(f"{folder / DATA}:x").first(BATCH)
     with Progress(session) as progress:
-        progress.simulates(None)
+        progress.simulates(None, lossy=not compiled.target.exact)
         run = compiled.run(given, inflight=BATCH, progress=progress.cycles)
     results["run"] = as_dict(run, BATCH, None)
     show(session, run_lines(compiled, run, BATCH, None))

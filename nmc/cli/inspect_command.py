@@ -38,7 +38,7 @@ def layer(session: Session, compiled: Compiled, name: str) -> int:
     found = find_layer(contents.mapping, name)
     report = compiled.report()
     data = layer_data(contents, report, found)
-    return session.result(data, layer_lines(contents, report, found))
+    return session.result(data, fit(session, layer_lines(contents, report, found)))
 
 
 def crossbar(session: Session, compiled: Compiled, text: str) -> int:
@@ -47,23 +47,40 @@ def crossbar(session: Session, compiled: Compiled, text: str) -> int:
     contents, report = compiled.contents, compiled.report()
     place = find_crossbar(contents, text)
     data = crossbar_data(contents, report, place)
-    return session.result(data, crossbar_lines(contents, report, place))
+    return session.result(data, fit(session, crossbar_lines(contents, report, place)))
+
+
+def fit(session: Session, lines: list[str]) -> list[str]:
+    """Lines that fit the terminal, with a word on what was cut; whole ones under -v."""
+    from nmc.report.text import clipped, table_width
+
+    if session.verbosity > 0:
+        return lines
+    cut = clipped(lines, table_width())
+    return cut if cut == lines else [*cut, "", "names are cut to fit: -v or --json has them whole"]
 
 
 def whole(session: Session, compiled: Compiled, file: str) -> int:
     from dataclasses import asdict
 
     from nmc.ir.layers import layers_of
-    from nmc.report.text import bytes_text, table, wrap
+    from nmc.report.names import short_names
+    from nmc.report.text import BYTES, line_width, same_unit, table, wrap
 
     manifest = compiled.contents.manifest
     folders: dict[str, list[int]] = {}
     for name, member in manifest.members.items():
         folder, slash, _ = name.partition("/")
         folders.setdefault(folder + slash, []).append(member.bytes)
-    rows = [(name, str(len(sizes)), bytes_text(sum(sizes))) for name, sizes in folders.items()]
+    texts, unit = same_unit([sum(sizes) for sizes in folders.values()], BYTES)
+    rows = [
+        (name, str(len(sizes)), text)
+        for (name, sizes), text in zip(folders.items(), texts, strict=True)
+    ]
     given = {name: value for name, value in manifest.options.items() if value}
-    layers = ", ".join(layer.name for layer in layers_of(compiled.contents.mapping))
+    names = [layer.name for layer in layers_of(compiled.contents.mapping)]
+    shown = {name: name for name in names} if session.verbosity > 0 else short_names(names, 32)
+    layers = ", ".join(f"{number} {shown[name]}" for number, name in enumerate(names))
     lines = [
         f"{file}: {manifest.format} {manifest.version}, written by nmc {manifest.tool_version}",
         f"  model     {manifest.model.name}, sha256 {manifest.model.sha256[:16]}...",
@@ -72,8 +89,8 @@ def whole(session: Session, compiled: Compiled, file: str) -> int:
         f"  seed      {manifest.seed}",
         *(f"  option    {name} = {value}" for name, value in given.items()),
         "",
-        *table(("member", "files", "size"), rows),
+        *table(("member", "files", unit), rows),
         "",
-        *wrap(f"layers: {layers}", 78, indent=4),
+        *wrap(f"layers: {layers}", line_width(), indent=4),
     ]
     return session.result({"file": file, "manifest": asdict(manifest)}, lines)

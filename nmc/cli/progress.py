@@ -21,6 +21,7 @@ QUIET_SECONDS = 5.0
 
 
 COMPILING = "compiling the simulator's kernels, once for this installation; some ten seconds"
+COMPILING_LOSSY = "compiling what simulates lossy reads, once for this installation; some seconds"
 
 
 class Progress:
@@ -69,16 +70,19 @@ class Progress:
         elif self.shown and self.session.verbosity > 0:
             self.session.say(f"{text} ...")
 
-    def simulates(self, engine: str | None) -> None:
+    def simulates(self, engine: str | None, *, lossy: bool) -> None:
         """A simulation is about to begin, by the default engine if None; compile what it needs,
-        and say so, if this is the first."""
-        from nmc.backends.simulator import compile_kernels, needs_compiling
+        and say so, if this is the first.  `lossy`: whether the target's reads are, for which a
+        little more is compiled as soon as there is one."""
+        from nmc.backends.simulator import compile_kernels, lossy_missing, needs_compiling
 
         if needs_compiling(engine):
             if self.shown:
                 self.line(COMPILING)
             self.announce("compiling")
             compile_kernels()
+        if lossy and self.shown and lossy_missing(engine):
+            self.line(COMPILING_LOSSY)
         self.announce("simulating")
 
     def line(self, text: str) -> None:

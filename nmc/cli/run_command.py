@@ -94,7 +94,7 @@ def command(
     engine = watcher.engine(engine)
     try:
         with watcher.progress() as progress:
-            progress.simulates(engine)
+            progress.simulates(engine, lossy=not compiled.target.exact)
             run = compiled.run(
                 given,
                 inflight=inflight,
@@ -126,7 +126,8 @@ def writable(path: Path) -> Path:
 
     if path.suffix not in (".npz", ".npy"):
         message = f"`-o {path}`: outputs are written as .npz or .npy"
-        raise NmcError(error("bad-option", message))
+        remedy = f"such as -o {path.stem or 'outputs'}.npz"
+        raise NmcError(error("bad-option", message, remedy=remedy))
     return path
 
 
@@ -150,7 +151,7 @@ def write_outputs(run: Run, path: Path) -> None:
 
 def as_dict(run: Run, inflight: int, output: str | None) -> dict[str, Any]:
     from nmc.report.energy_text import energy_data
-    from nmc.report.runs import host_steps
+    from nmc.report.runs import host_steps, least_interval
 
     return {
         "samples": run.samples,
@@ -158,6 +159,7 @@ def as_dict(run: Run, inflight: int, output: str | None) -> dict[str, Any]:
         "cycles": run.cycles,
         "latency_cycles": run.latency_cycles,
         "interval_cycles": run.interval_cycles,
+        "interval_least_cycles": least_interval(run).cycles,
         "instructions": run.instructions,
         "adc_utilization": run.adc_utilization,
         "adc_utilization_busiest": run.execution.busiest_adc_utilization,

@@ -80,12 +80,22 @@ class Session:
         if shown:
             click.echo(render(shown, self.paint), err=True, color=self.color)
 
-    def result(self, data: Mapping[str, Any], lines: Sequence[str] = (), *, exit: int = 0) -> int:
-        """Give the command's result: as lines, or as the one JSON object.  Returns `exit`."""
+    def result(
+        self,
+        data: Mapping[str, Any],
+        lines: Sequence[str] = (),
+        *,
+        exit: int = 0,
+        brief: Sequence[str] | None = None,
+    ) -> int:
+        """Give the command's result: as lines, or as the one JSON object.  Returns `exit`.
+
+        `brief` is what of the lines is left under -q, where that isn't all.
+        """
         if self.json:
             self.out(self.document(data, exit))
         else:
-            for line in lines:
+            for line in lines if brief is None or not self.quiet else brief:
                 self.out(line)
         return exit
 
@@ -133,7 +143,11 @@ def common(function: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
 COMMON = (
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),
     click.option(
-        "-q", "--quiet", count=True, metavar="", help="Say nothing but results and errors."
+        "-q",
+        "--quiet",
+        count=True,
+        metavar="",
+        help="Print errors and the bare result only: a verdict, figures, the file written.",
     ),
     click.option(
         "-v", "--verbose", count=True, metavar="", help="Say more; show tracebacks of bugs."

@@ -60,7 +60,7 @@ def command(
     if samples and samples > given.samples:
         session.say(f"-n {samples}: the data have {given.samples} samples, all are used")
     with Progress(session) as progress:
-        progress.simulates(None)
+        progress.simulates(None, lossy=not compiled.target.exact)
         result = compiled.verify(
             model,
             given,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import onnx
 
@@ -195,6 +195,11 @@ def wanted(declared: Declared) -> str:
     return spelled(declared.name, (a if isinstance(a, int) else f"<{a or 'size'}>" for a in axes))
 
 
+def any_batch(declared: Declared) -> str:
+    """As `wanted`, with the first axis left to the reader, whatever was taken for it."""
+    return wanted(replace(declared, axes=["batch", *(declared.axes or ())[1:]]))
+
+
 def unknown_sizes(unknown: Sequence[Declared], inputs: Sequence[Declared], file: str) -> Diagnostic:
     names = ", ".join(str(declared) for declared in unknown)
     symbols = sorted({a for d in unknown for a in d.axes or () if isinstance(a, str)})
@@ -209,6 +214,6 @@ def unknown_sizes(unknown: Sequence[Declared], inputs: Sequence[Declared], file:
 
 def batch_note(assumed: Sequence[str], inputs: Sequence[Declared], file: str) -> Diagnostic:
     names = {text.split("[")[0] for text in assumed}
-    flags = " ".join(f"--input-shape {wanted(d)}" for d in inputs if d.name in names)
+    flags = " ".join(f"--input-shape {any_batch(d)}" for d in inputs if d.name in names)
     text = f"the first axis of {', '.join(assumed)} is open: taken as a batch of 1"
     return note("dynamic-shape", text, Loc(file), remedy=f"for another: {flags}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nmc.ir.design import Outlook
+from nmc.report.summary import outlook_lines
 from nmc.report.text import line_width, wrap
 
 if TYPE_CHECKING:
@@ -27,10 +29,24 @@ def chip_lines(contents: Contents) -> list[str]:
     ]
     if changed:
         lines.insert(0, f"  changed      {', '.join(changed)}")
+    lines += made_lines(contents)
     missing = unsourced(contents)
     if missing:
         lines.append(f"  no source    {', '.join(missing)}")
     return [piece for line in lines for piece in wrap(line, line_width(), indent=15)]
+
+
+def made_lines(contents: Contents) -> list[str]:
+    """What ways and copies were chosen for, and by which plan; nothing of files that don't say."""
+    options = contents.manifest.options
+    found = [options.get(f"objective{part}") for part in ("", "_value", "_bound")]
+    objective, value, bound = found
+    lines = []
+    if isinstance(objective, str) and isinstance(value, int) and isinstance(bound, int):
+        lines += outlook_lines(Outlook(objective, value, bound))
+    if options.get("plan"):
+        lines.append(f"  plan         {options['plan']}")
+    return lines
 
 
 def changes(contents: Contents) -> list[str]:

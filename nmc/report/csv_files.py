@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nmc.backends.report_records import (
     AdcReport,
+    BorderReport,
     CoreReport,
     CrossbarReport,
     HostReport,
@@ -35,6 +36,7 @@ TABLES: dict[str, type] = {
     "cores": CoreReport,
     "streams": StreamReport,
     "host": HostReport,
+    "border": BorderReport,
     "diagnostics": NoteReport,
 }
 

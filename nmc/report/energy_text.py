@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nmc.report.text import count, percent, table, wrap
+from nmc.report.text import JOULES, count, percent, same_unit, table, wrap
 
 if TYPE_CHECKING:
     from nmc.backends.energy import AreaReport, Claim, EnergyReport
@@ -77,18 +77,16 @@ def energy_lines(report: EnergyReport) -> list[str]:
     if not total:
         return []
     leakage = report.leakage_by_component_pj
+    ranked = sorted(report.by_component_pj.items(), key=lambda entry: -entry[1])
+    parts = [(name, pj) for name, pj in ranked if pj]
+    each = [pj * 1e-12 / report.inputs for _, pj in parts]
+    texts, unit = same_unit([*each, total], JOULES)
     rows = [
-        (
-            name,
-            joules(pj * 1e-12 / report.inputs),
-            percent(pj / report.total_pj),
-            percent(leakage.get(name, 0.0) / pj),
-        )
-        for name, pj in sorted(report.by_component_pj.items(), key=lambda entry: -entry[1])
-        if pj
+        (name, text, percent(pj / report.total_pj), percent(leakage.get(name, 0.0) / pj))
+        for (name, pj), text in zip(parts, texts, strict=False)
     ]
-    rows.append(("all", joules(total), "100 %", percent(report.leakage_pj / report.total_pj)))
-    head = ("energy of an input", "", "share", "leaks")
+    rows.append(("all", texts[-1], "100 %", percent(report.leakage_pj / report.total_pj)))
+    head = ("energy of an input", unit, "share", "leaks")
     return [*table(head, rows), *mac_lines(report)]
 
 

@@ -9,23 +9,24 @@ from typing import TYPE_CHECKING
 from nmc.report.diagnostics import plain
 from nmc.report.names import short_names
 from nmc.report.summary import mapped_lines
+from nmc.report.tables import fitted
 from nmc.report.text import (
+    BYTES,
+    COUNTS,
     bar,
-    bytes_text,
     count,
-    fitted,
     line_width,
     number,
     percent,
+    same_unit,
     short,
-    table,
     wrap,
 )
 
 if TYPE_CHECKING:
     from nmc.backends.report_records import AdcReport, ReportData, RingReport, StageReport
 
-__all__ = ["crossbar_places", "ranges", "report_lines"]
+__all__ = ["alike_adcs", "crossbar_places", "ranges", "report_lines"]
 
 ADCS_SHOWN = 12
 CORES_SHOWN = 32
@@ -42,6 +43,7 @@ LEGEND = (
     "channels. For an input a copy makes so many reads, all of them together so many conversions; "
     "ADC cyc is what the busiest of the layer's ADCs needs for it as it is placed"
 )
+FULL = ", full the share of cells in use on its crossbars"
 CUM = ", cum the share of the work of all ADCs up to this layer"
 
 
@@ -83,8 +85,8 @@ def name_lines(report: ReportData) -> list[str]:
 
 def layer_lines(report: ReportData) -> list[str]:
     """One row a layer; `cum` adds up the cycles of all ADCs, layer by layer."""
-    names = stage_names(report)
     whole = sum(stage.adc_work_cycles for stage in report.stages)
+    convs, unit = conversions_texts([stage.conversions for stage in report.stages])
     rows, so_far = [], 0
     for index, stage in enumerate(report.stages):
         so_far += stage.adc_work_cycles
@@ -92,26 +94,30 @@ def layer_lines(report: ReportData) -> list[str]:
         rows.append(
             (
                 str(index),
-                names[stage.name],
+                stage.name,
                 matrix_text(stage),
                 copies_text(stage),
                 str(len(stage.crossbars)) if on else "-",
                 percent(stage.occupancy) if on else "-",
                 count(stage.steps) if on else "-",
-                conversions_text(stage.conversions) if on else "-",
+                convs[index] if on else "-",
                 count(stage.adc_cycles) if on else "-",
                 percent(so_far / whole) if whole else "-",
             )
         )
-    head = ("#", "layer", "does", "copies", "xbars", "full", "reads", "convs", "ADC cyc", "cum")
-    shown = fitted(head, rows, left=("layer", "does"), drop=("full", "cum", "reads", "does"))
-    legend = LEGEND + CUM if shown[0].endswith("cum") else LEGEND
+    made = f"convs, {unit}" if unit else "convs"
+    head = ("#", "layer", "does", "copies", "xbars", "full", "reads", made, "ADC cyc", "cum")
+    drop = ("full", "cum", "reads", "does")
+    shown = fitted(head, rows, left=("does",), names=("layer",), drop=drop)
+    legend = LEGEND + FULL if " full " in shown[0] else LEGEND
+    legend += CUM if shown[0].endswith("cum") else ""
     return [*shown, "", *wrap(f"{legend}.", line_width(), indent=0)]
 
 
-def conversions_text(conversions: int) -> str:
-    """Every digit of what is read easily, three of what is not."""
-    return count(conversions) if conversions < MILLION else number(conversions)
+def conversions_texts(conversions: Sequence[int]) -> tuple[list[str], str]:
+    """Every digit of what is read easily, else all in one unit, which comes with them."""
+    most = max(conversions, default=0)
+    return same_unit(conversions, COUNTS if most >= MILLION else COUNTS[-1:])
 
 
 def copies_text(stage: StageReport) -> str:
@@ -206,31 +212,36 @@ def host_lines(report: ReportData) -> list[str]:
 
 def adc_lines(report: ReportData) -> list[str]:
     """Busiest first; those of the same layers that do the same share a line."""
-    numbers = {part.name: part.layer for part in report.parts}
-    alike: defaultdict[tuple[int, int, str], list[AdcReport]] = defaultdict(list)
-    for adc in report.adcs:
-        layers = ranges([numbers[name] for name in adc.stages])
-        alike[-adc.cycles, -adc.conversions, layers].append(adc)
-    ranked = sorted(alike.items())
-    most = -ranked[0][0][0] if ranked else 0
+    ranked = alike_adcs(report)
+    most = ranked[0][1][0].cycles if ranked else 0
     rows = [
         (
             str(adcs[0].core),
             str(adcs[0].cluster),
             str(adcs[0].adc),
             str(len(adcs)),
-            count(-conversions),
-            count(-cycles),
-            bar(-cycles / most if most else 0.0, 12),
+            count(adcs[0].conversions),
+            count(adcs[0].cycles),
+            bar(adcs[0].cycles / most if most else 0.0, 12),
             short(layers, 18),
         )
-        for (cycles, conversions, layers), adcs in ranked[:ADCS_SHOWN]
+        for layers, adcs in ranked[:ADCS_SHOWN]
     ]
     if not rows:
         return []
     head = ("core", "cluster", "ADC", "alike", "conversions", "cycles", "", "layers")
     hidden = sum(len(adcs) for _, adcs in ranked[ADCS_SHOWN:])
     return [*fitted(head, rows, left=("", "layers"), drop=("",)), *more(hidden, "ADCs")]
+
+
+def alike_adcs(report: ReportData) -> list[tuple[str, list[AdcReport]]]:
+    """Layers by their numbers, and the ADCs that do the same for them; busiest first."""
+    numbers = {part.name: part.layer for part in report.parts}
+    alike: defaultdict[tuple[int, int, str], list[AdcReport]] = defaultdict(list)
+    for adc in report.adcs:
+        layers = ranges([numbers[name] for name in adc.stages])
+        alike[-adc.cycles, -adc.conversions, layers].append(adc)
+    return [(key[-1], adcs) for key, adcs in sorted(alike.items())]
 
 
 def core_lines(report: ReportData) -> list[str]:
@@ -244,19 +255,23 @@ def core_lines(report: ReportData) -> list[str]:
             str(core.core),
             f"{core.crossbars_used} of {core.crossbars_available}",
             f"{core.sequencers_used} of {core.sequencers_available}",
-            f"{bytes_text(core.sram_bytes_used)} of {bytes_text(core.sram_bytes_available)}",
-            short(", ".join(f"{r} {bytes_text(b)}" for r, b in roles(core.sram_bytes_by_role)), 32),
+            f"{kib(core.sram_bytes_used)} of {kib(core.sram_bytes_available)}",
+            short(", ".join(f"{r} {kib(b)}" for r, b in roles(core.sram_bytes_by_role)), 32),
         )
         for core in shown
     ]
     if not rows:
         return []
-    head = ("core", "crossbars", "sequencers", "SRAM", "most of it")
-    cut = ("sequencers", "most of it")
+    head = ("core", "crossbars", "sequencers", "SRAM, KiB", "most of it, KiB")
+    cut = ("sequencers", "most of it, KiB")
     return [
         *fitted(head, rows, left=cut[1:], drop=cut),
         *more(len(report.cores) - len(shown), "cores"),
     ]
+
+
+def kib(size: int) -> str:
+    return f"{size / 1024:.1f}"
 
 
 def of_many(report: ReportData) -> str:
@@ -280,21 +295,14 @@ def buffer_lines(report: ReportData) -> list[str]:
         for (value, layer), rings in held.items()
     ]
     largest.sort(key=lambda entry: (-ring_bytes(entry[0]), entry[2]))
-    names = stage_names(report)
-    values = short_names([stream.value for stream in report.streams], NAME)
+    largest = largest[:6]
+    sizes, unit = same_unit([ring_bytes(entry[0]) for entry in largest], BYTES)
     rows = [
-        (
-            values[value],
-            names[layer],
-            str(ring.core),
-            str(ring.depth),
-            bytes_text(ring_bytes(ring)),
-            str(several),
-        )
-        for ring, value, layer, several in largest[:6]
+        (value, layer, str(ring.core), str(ring.depth), size, str(several))
+        for (ring, value, layer, several), size in zip(largest, sizes, strict=True)
     ]
-    head = ("of", "to", "core", "rows", "size", "of buffers")
-    return table(head, rows, left=(0, 1)) if rows else []
+    head = ("of", "to", "core", "rows", unit, "of buffers")
+    return fitted(head, rows, names=("of", "to")) if rows else []
 
 
 def ring_bytes(ring: RingReport) -> int:

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from nmc.ir.diagnostics import NmcError, error
-from nmc.ir.layers import layers_of
+from nmc.ir.diagnostics import Diagnostic, NmcError, error
+from nmc.ir.layers import Layer, layers_of
 from nmc.ir.text import did_you_mean
 from nmc.report.mapping_text import cut_ranges, more, ranges
-from nmc.report.text import bytes_text, count, fitted, percent, plural, table, wrap
+from nmc.report.names import short_names
+from nmc.report.tables import fitted
+from nmc.report.text import BYTES, count, percent, plural, same_unit, table, wrap
 
 if TYPE_CHECKING:
     from nmc.backends.container import Contents
@@ -24,6 +26,8 @@ WIDTH = 78
 PICTURE = (16, 64)
 STAGES_SHOWN = 2
 PARTS_SHOWN = 16
+NAME = 32
+LAYERS_LISTED = 12
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
@@ -49,8 +53,21 @@ def find_layer(mapping: Mapping, name: str) -> Found:
         for index in layer.stages:
             if name == mapping.stages[index].name:
                 return Found(number, (index,))
-    hint = did_you_mean(name, [layer.name for layer in layers])
-    raise NmcError(error("bad-option", f"there is no layer `{name}`", remedy=hint))
+    raise NmcError(no_layer(name, layers))
+
+
+def no_layer(name: str, layers: Sequence[Layer]) -> Diagnostic:
+    """With the numbers that there are and, of what isn't a number, a name that is like it."""
+    number = name.lstrip("-").isdecimal()
+    like = "" if number else did_you_mean(name, [layer.name for layer in layers])
+    hint = like if like.startswith("did") else ""
+    last = f"0 to {len(layers) - 1}, as in `nmc report`, or names" if len(layers) > 1 else "0"
+    message = f"there is no layer `{name}`; layers are {last}"
+    shown = short_names([layer.name for layer in layers], NAME)
+    listed = [f"{i} {shown[layer.name]}" for i, layer in enumerate(layers)][:LAYERS_LISTED]
+    rest = len(layers) - len(listed)
+    notes = [", ".join(listed) + (f" and {rest} more" if rest > 0 else "")]
+    return error("bad-option", message, notes=notes, remedy=hint)
 
 
 def find_crossbar(contents: Contents, text: str) -> tuple[int, int]:
@@ -228,18 +245,19 @@ def conversions_text(tile: Tile) -> str:
 
 
 def memory_lines(mapping: Mapping, index: int) -> list[str]:
-    rows = [
-        (f"ring of operand {r.operand}", str(r.core), str(r.address),
-         f"{plural(r.depth, 'row')}, {bytes_text(r.depth * r.row_bytes)}")
+    held = [
+        (f"ring of operand {r.operand}", r.core, r.address, r.depth * r.row_bytes, str(r.depth))
         for r in mapping.rings
         if r.stage == index
-    ]  # fmt: skip
-    rows += [
-        (b.role, str(b.core), str(b.address), bytes_text(b.bytes))
-        for b in mapping.buffers
-        if b.stage == index
     ]
-    lines = ["", *table(("memory", "core", "address", "size"), rows, left=(0, 3))] if rows else []
+    held += [(b.role, b.core, b.address, b.bytes, "") for b in mapping.buffers if b.stage == index]
+    sizes, unit = same_unit([entry[3] for entry in held], BYTES)
+    rows = [
+        (what, str(core), str(address), size, depth)
+        for (what, core, address, _, depth), size in zip(held, sizes, strict=True)
+    ]
+    head = ("memory", "core", "address", unit, "rows")
+    lines = ["", *fitted(head, rows, names=("memory",))] if rows else []
     uses = [s for s in mapping.sequencers if s.stage == index]
     if uses:
         listed = ", ".join(f"{s.role} {s.core}:{s.sequencer}" for s in uses)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nmc.report.names import short_names
-from nmc.report.text import count, fitted, table
+from nmc.report.tables import fitted
+from nmc.report.text import count, table
 
 if TYPE_CHECKING:
     from nmc.backends.report_comparison import Compared, Comparison
 
 __all__ = ["comparison_data", "comparison_lines"]
-
-NAME = 28
 
 
 def comparison_lines(found: Comparison) -> list[str]:
@@ -23,12 +21,11 @@ def comparison_lines(found: Comparison) -> list[str]:
         ("energy of an input, nJ", *cells(found.energy_j, 1e9)),
     ]
     head = (f"{found.inputs} inputs in flight", "predicted", "simulated", "difference")
-    names = short_names([stage.name for stage in found.stages], NAME)
-    stages = [(names[stage.name], *cells(stage.done_cycles)) for stage in found.stages]
+    stages = [(stage.name, *cells(stage.done_cycles)) for stage in found.stages]
     return [
         *table(head, rows, left=(0,)),
         "",
-        *fitted(("lone input done by", *head[1:]), stages, left=("lone input done by",), drop=()),
+        *fitted(("lone input done by", *head[1:]), stages, names=("lone input done by",)),
     ]
 
 

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nmc.report.energy_text import energy_lines
-from nmc.report.text import bar, count, line_width, percent, seconds, short, table, wrap
-from nmc.report.units_text import unit_lines
+from nmc.report.tables import fitted
+from nmc.report.text import bar, count, line_width, percent, plural, seconds, short, table, wrap
+from nmc.report.units_text import unit_lines, unit_name
 
 if TYPE_CHECKING:
     from nmc.api import Compiled, Run
     from nmc.backends.execute import StepRun
+    from nmc.backends.report_units import UnitRow
     from nmc.comparing import Comparison
     from nmc.verifying import Verification
 
-__all__ = ["finite", "host_steps", "run_lines", "verify_data", "verify_lines"]
+__all__ = ["finite", "host_steps", "least_interval", "run_lines", "verify_data", "verify_lines"]
+
+
+SERVING = ("adc", "array", "fill", "write-back", "vector", "port", "link", "memory", "memory-out")
+"""Kinds of units that are busy only while they do something for an input; others also hold what
+waits for these."""
 
 
 def time_text(cycles: float, clock_ghz: float) -> str:
@@ -38,13 +46,11 @@ def run_lines(compiled: Compiled, run: Run, inflight: int, output: str | None) -
     if run.interval_cycles is None:
         lines.append("  interval      needs --batch 2 or more")
     else:
-        rate = clock * 1e9 / run.interval_cycles if run.interval_cycles else math.inf
+        pace = max(run.interval_cycles, least_interval(run).cycles)
+        rate = clock * 1e9 / pace if pace else math.inf
         fast = "" if host_steps(run) else f", {count(rate)} inputs a second"
         lines.append(f"  interval      {count(run.interval_cycles)} cycles an input{fast};")
-        lines.append(
-            f"                mean of {inflight - 1}: the last ones have the chip to themselves,"
-        )
-        lines.append("                so many in flight take a little more")
+        lines += pace_lines(run, run.interval_cycles)
     if host_steps(run):
         took = seconds(sum(step.wall_s for step in host_steps(run)))
         lines.append(
@@ -52,11 +58,14 @@ def run_lines(compiled: Compiled, run: Run, inflight: int, output: str | None) -
             f"{took} of this machine's time;"
         )
         lines.append("                cycles, latency and interval do NOT include the host's time")
+    if any(step.recodes for step in run.execution.steps):
+        lines.append("  border        the host recodes inputs or outputs as it brings them in or")
+        lines.append("                fetches them, which is in no cycles and no joules")
     lines.append(f"  instructions  {count(run.instructions)}")
     most = percent(run.execution.busiest_adc_utilization)
     lines.append(f"  ADCs busy     busiest {most}, mean {percent(run.adc_utilization)}")
     lines.append(f"  wall time     {seconds(run.wall_s)}")
-    sections = (stall_lines(run.stalls), unit_lines(run.contention), energy_lines(run.energy))
+    sections = (stall_lines(run), unit_lines(run.contention), energy_lines(run.energy))
     for section in sections:
         if section:
             lines += ["", *(f"  {line}".rstrip() for line in section)]
@@ -70,18 +79,67 @@ def run_lines(compiled: Compiled, run: Run, inflight: int, output: str | None) -
 
 
 def host_steps(run: Run) -> list[StepRun]:
-    """The steps of a run that the host did, of which no cycles are known."""
-    return [step for step in run.execution.steps if step.result is None]
+    """The steps of a run in which the host computed, of which no cycles are known."""
+    return [step for step in run.execution.steps if step.result is None and not step.recodes]
 
 
-def stall_lines(stalls: dict[str, int]) -> list[str]:
-    """Sequencers' waiting by cause, longest first."""
-    total = sum(stalls.values())
+def pace_lines(run: Run, interval_cycles: float) -> list[str]:
+    """How far the mean distance of outputs can be trusted: it is no steady pace where so few are in
+    flight that the busiest unit would need longer."""
+    inputs = run.execution.inflight
+    mean = f"mean of {inputs - 1}"
+    least = least_interval(run)
+    if interval_cycles < least.cycles:
+        text = (
+            f"{mean}, NOT the steady pace, which is at least {count(least.cycles)}: so long the "
+            f"{least.unit} is busy for each input; try --batch {max(8, 2 * inputs)}"
+        )
+    else:
+        text = f"{mean}: the last ones have the chip to themselves, so many in flight take a " + (
+            f"little more; the {least.unit} is busy for {count(least.cycles)} of it"
+            if least.unit
+            else "little more"
+        )
+    return wrap(f"{'':16}{text}", line_width(), indent=16)
+
+
+@dataclass(frozen=True, slots=True)
+class Least:
+    """No steady pace is quicker: the cycles an input for which a unit is busy, and which; of
+    several chip steps all together, and the unit of the longest."""
+
+    cycles: float
+    unit: str
+
+
+def least_interval(run: Run) -> Least:
+    """By the units that the run has accounted for; 0 where it hasn't."""
+    most: dict[str, UnitRow] = {}
+    for row in run.contention.units:
+        of_step = most.get(row.step)
+        if row.use.kind in SERVING and (of_step is None or row.use.busy > of_step.use.busy):
+            most[row.step] = row
+    if not most:
+        return Least(0.0, "")
+    longest = max(most.values(), key=lambda row: row.use.busy)
+    inputs = run.execution.inflight
+    return Least(sum(row.use.busy for row in most.values()) / inputs, unit_name(longest.use))
+
+
+def stall_lines(run: Run) -> list[str]:
+    """Sequencers' waiting by cause, longest first, of all of them together."""
+    total = sum(run.stalls.values())
     if not total:
         return []
-    ranked = sorted(stalls.items(), key=lambda item: (-item[1], item[0]))
+    sequencers = sum(len(result.sequencers) for result in run.execution.results)
+    ranked = sorted(run.stalls.items(), key=lambda item: (-item[1], item[0]))
     rows = [(cause, count(n), percent(n / total), bar(n / total)) for cause, n in ranked if n]
-    return table(("sequencers wait for", "cycles", "share", ""), rows, left=(0, 3))
+    about = (
+        f"cycles of all {plural(sequencers, 'sequencer')} of all cores together, which wait side "
+        "by side; share of all that waiting"
+    )
+    lines = table(("sequencers wait for", "cycles", "share", ""), rows, left=(0, 3))
+    return [*lines, *wrap(about, line_width() - 2, indent=0)]
 
 
 # Verification
@@ -209,12 +267,10 @@ def layer_lines(result: Verification) -> list[str]:
         return []
     first = next((layer for layer in result.layers if layer.below), None)
     from nmc.layers import SAMPLES
-    from nmc.report.names import short_names
 
-    names = short_names([layer.stage for layer in result.layers], 28)
     rows = [
         (
-            names[layer.stage],
+            layer.stage,
             decibel_text(layer.quantized_snr_db),
             decibel_text(layer.snr_db),
             "<-- first below the threshold" if layer is first else "",
@@ -225,5 +281,9 @@ def layer_lines(result: Verification) -> list[str]:
     used = min(result.samples, SAMPLES)
     about = f"SNR up to each stage, over {used} samples: what rounding to integers costs,"
     return [
-        "", *table(head, rows, left=(0, 3)), "", about, "and with what the ADCs take away",
-    ]  # fmt: skip
+        "",
+        *fitted(head, rows, left=("",), names=head[:1]),
+        "",
+        about,
+        "and with what the ADCs take away",
+    ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nmc.report.energy_text import joules
+from nmc.report.limits_text import limit_lines
 from nmc.report.text import (
     bytes_text,
     count,
@@ -21,10 +22,13 @@ from nmc.report.text import (
 
 if TYPE_CHECKING:
     from nmc.api import Compiled
-    from nmc.backends.report_records import ReportData
+    from nmc.backends.report_records import BorderReport, ReportData
     from nmc.ir.design import Outlook
 
 __all__ = ["compile_data", "compile_lines", "mapped_lines"]
+
+MOST_BORDERS = 4
+"""Tensors that are named, of those that the host recodes."""
 
 
 def compile_data(
@@ -53,6 +57,7 @@ def compile_data(
         "macs_on_crossbars": totals.macs_on_crossbars,
         "nodes": totals.nodes,
         "host_nodes": totals.host_nodes,
+        "border": [asdict(each) for each in report.border],
         "conversions": totals.conversions,
         "adc_bound_cycles": totals.adc_bound_cycles,
         "adc_least_cycles": totals.adc_least_cycles,
@@ -63,6 +68,7 @@ def compile_data(
         "predicted_energy_j": report.prediction.energy_j,
         "bound_cycles": report.prediction.bound_cycles,
         "busiest_unit": report.prediction.busiest,
+        "limits": [asdict(limit) for limit in report.prediction.limits],
         "program_bytes": totals.program_bytes,
         "file_bytes": path.stat().st_size,
         "compile_s": compile_s,
@@ -132,6 +138,7 @@ def mapped_lines(report: ReportData) -> list[str]:
         f"  mapped       {on_chip} of {totals.nodes} nodes on the chip, "
         f"{percent(share)} of {number(totals.macs)} MACs on crossbars",
         f"  host         {host_text(report)}",
+        *border_lines(report),
         f"  crossbars    {totals.crossbars_used} of {totals.crossbars_available}, on "
         f"{totals.cores_used} of {totals.cores_available} cores{fill_text(report)}",
     ]
@@ -163,24 +170,44 @@ def adc_lines(report: ReportData) -> list[str]:
 
 
 def predicted_lines(report: ReportData) -> list[str]:
-    """What an input is expected to take; nothing where the host does everything."""
+    """What an input is expected to take and what limits that; nothing where the host does all."""
     expected = report.prediction
     if not expected.busiest:
         return []
     return [
         f"  predicted    {count(expected.interval_cycles)} cycles an input, "
-        f"{count(expected.latency_cycles)} for one alone, {joules(expected.energy_j)}; "
-        f"{expected.busiest} needs {count(expected.bound_cycles)}"
+        f"{count(expected.latency_cycles)} for one alone, {joules(expected.energy_j)}",
+        *limit_lines(report),
     ]
 
 
 def host_text(report: ReportData) -> str:
     if not report.host:
-        return "nothing"
+        return "no operators" if report.border else "nothing"
     ops = Counter(node.op for step in report.host for node in step.nodes)
     named = ", ".join(f"{n} {op}" if n > 1 else op for op, n in ops.items())
     share = report.totals.host_macs / report.totals.macs if report.totals.macs else 0.0
     return f"{short(named, 44)}: {percent(share)} of the MACs"
+
+
+def border_lines(report: ReportData) -> list[str]:
+    """What the host recodes where it enters and leaves the chip; it is in no cycles or joules."""
+    shown = [border_text(each) for each in report.border[:MOST_BORDERS]]
+    if len(report.border) > MOST_BORDERS:
+        shown.append(f"and {len(report.border) - MOST_BORDERS} more; --json names them")
+    heads = ["  border       ", *["               "] * len(shown)]
+    return [head + text for head, text in zip(heads, shown, strict=False)]
+
+
+def border_text(border: BorderReport) -> str:
+    """`image: f32, which the host writes as u8 (scale 0.01, zero point 128)`."""
+    means = ""
+    if border.scale is not None:
+        means = f" (scale {border.scale:.4g}, zero point {border.zero_point})"
+    name = short(border.value, 28)
+    if border.enters:
+        return f"{name}: {border.dtype}, the host writes it as {border.stored}{means}"
+    return f"{name}: {border.dtype}, the host reads it as {border.stored}{means}"
 
 
 def fill_text(report: ReportData) -> str:

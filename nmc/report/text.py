@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import textwrap
 from collections.abc import Sequence
 
 __all__ = [
+    "BYTES",
+    "COUNTS",
+    "JOULES",
     "bar",
     "bytes_text",
+    "clipped",
     "count",
-    "fitted",
     "line_width",
     "number",
     "percent",
     "plural",
+    "same_unit",
     "seconds",
     "short",
     "table",
+    "table_width",
+    "unbroken",
     "wrap",
 ]
 
 
-NARROWEST, WIDEST = 60, 80
+NARROWEST, WIDEST, WIDEST_TABLE = 60, 80, 200
+
+JOULES = ((1.0, "J"), (1e-3, "mJ"), (1e-6, "uJ"), (1e-9, "nJ"), (1e-12, "pJ"))
+BYTES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
+COUNTS = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""))
+"""Units, the largest first, with what they are of the plain one."""
+
+THOUSANDS = re.compile(r"(?<=\d) (?=\d{3}(?!\d))")
+HARD_BLANK = "\xa0"
+SHORTEST_WORD = 12
 
 
 def line_width() -> int:
@@ -30,33 +46,14 @@ def line_width() -> int:
     return max(NARROWEST, min(WIDEST, shutil.get_terminal_size((WIDEST, 24)).columns))
 
 
+def table_width() -> int:
+    """How wide a table may be: as the terminal, within 60 and 200; 80 elsewhere."""
+    return max(NARROWEST, min(WIDEST_TABLE, shutil.get_terminal_size((WIDEST, 24)).columns))
+
+
 def plural(number: int, word: str) -> str:
     """1 tile, 2 tiles"""
     return f"{count(number)} {word}{'s' * (number != 1)}"
-
-
-def fitted(
-    head: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    *,
-    left: Sequence[str] = (),
-    drop: Sequence[str] = (),
-    indent: int = 0,
-) -> list[str]:
-    """As `table`, with columns called by their heads; those in `drop` leave, in that order, until
-    the lines fit `line_width` with so many blanks before them."""
-    kept = list(range(len(head)))
-    for name in (None, *drop):
-        kept = [i for i in kept if head[i] != name]
-        names = [head[i] for i in kept]
-        lines = table(
-            names,
-            [[row[i] for i in kept] for row in rows],
-            left=[i for i, each in enumerate(names) if each in left],
-        )
-        if max(map(len, lines)) + indent <= line_width():
-            break
-    return lines
 
 
 def table(
@@ -115,6 +112,24 @@ def bytes_text(size: float) -> str:
     return f"{size:.0f} B"
 
 
+def same_unit(values: Sequence[float], units: Sequence[tuple[float, str]]) -> tuple[list[str], str]:
+    """A column's numbers, all in the unit that suits the largest, and that unit.
+
+    The largest has four digits, whole numbers of the plain unit have none behind the point; what is
+    something, but too little for that, is said to be less.
+    """
+    most = max(map(abs, values), default=0.0)
+    scale, unit = next((each for each in units if most >= each[0]), units[-1])
+    whole = scale == 1 and all(value == int(value) for value in values)
+    digits = 0 if whole else max(0, 4 - len(f"{most / scale:.0f}"))
+    least = 10.0**-digits
+    texts = [
+        f"<{least:.{digits}f}" if 0 < value / scale < least / 2 else f"{value / scale:,.{digits}f}"
+        for value in values
+    ]
+    return [text.replace(",", " ") for text in texts], unit
+
+
 def seconds(value: float) -> str:
     """12 ms, 3.4 s, 2 min 10 s"""
     if value < 1:
@@ -130,14 +145,38 @@ def bar(share: float, width: int = 20) -> str:
     return "#" * filled + "." * (width - filled)
 
 
+def clipped(lines: Sequence[str], width: int) -> list[str]:
+    """The lines, those that are longer than `width` with their longest words cut in the middle."""
+    return [line if len(line) <= width else clip(line, width) for line in lines]
+
+
+def clip(line: str, width: int) -> str:
+    words = line.split(" ")
+    while len(line) > width:
+        longest = max(range(len(words)), key=lambda i: len(words[i]))
+        room = len(words[longest]) - (len(line) - width)
+        if len(words[longest]) <= SHORTEST_WORD:
+            return short(line, width)
+        words[longest] = short(words[longest], max(SHORTEST_WORD, room))
+        line = " ".join(words)
+    return line
+
+
+def unbroken(text: str) -> str:
+    """The text with numbers such as 12 288 made one word, for others to break into lines."""
+    return THOUSANDS.sub(HARD_BLANK, text)
+
+
 def wrap(text: str, width: int, *, indent: int) -> list[str]:
-    """Lines of at most `width`, words kept whole, the text's own leading blanks too."""
+    """Lines of at most `width`, words and numbers such as 12 288 kept whole, the text's own leading
+    blanks too."""
     lead = text[: len(text) - len(text.lstrip())]
-    return textwrap.wrap(
-        text.strip(),
+    lines = textwrap.wrap(
+        unbroken(text.strip()),
         width,
         initial_indent=lead,
         subsequent_indent=" " * indent,
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return [line.replace(HARD_BLANK, " ") for line in lines]

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nmc.ir.diagnostics import NmcError, error
-from nmc.report.names import short_names
-from nmc.report.text import count, fitted, line_width, percent, wrap
+from nmc.report.tables import fitted
+from nmc.report.text import count, line_width, percent, wrap
 
 if TYPE_CHECKING:
     from nmc.backends.report_units import Contention, KindTotal, UnitRow, Wait
+    from nmc.backends.simulator.result import UnitUse
 
-__all__ = ["unit_lines", "units_data", "units_limit"]
+__all__ = ["unit_lines", "unit_name", "units_data", "units_limit"]
 
 WAITS_PRINTED = 8
 INDENT = 2
 """Blanks before each line in the text of a run."""
 
-NAME_WIDTH = 24
 LITTLE = 0.01
 """Kinds of units that are busy, and waited for, less than this are left out of the table."""
 
@@ -43,6 +43,12 @@ NAMES = {
 OVERLAP = (
     "Waits overlap: what waits for an ADC holds its sample-and-hold stage, for which the next "
     "read waits, and so on up to a sequencer's wait for a semaphore. Add them up within a kind."
+)
+
+
+KINDS_LEGEND = (
+    "busy: of all units of the kind in the mean, and the busiest of them; waiters: how many pieces "
+    "of work wait for one of them at a time, in the mean of the run."
 )
 
 
@@ -97,7 +103,7 @@ def unit_data(row: UnitRow) -> dict[str, Any]:
         "step": row.step,
         "kind": use.kind,
         "place": list(use.place),
-        "name": f"{NAMES[use.kind]} ({place_text(use.kind, use.place)})",
+        "name": unit_name(use),
         "places": use.places,
         "served": use.served,
         "busy": use.busy,
@@ -105,6 +111,11 @@ def unit_data(row: UnitRow) -> dict[str, Any]:
         "waited": use.waited,
         "waits": [pair_data(wait) for wait in row.waits],
     }
+
+
+def unit_name(use: UnitUse) -> str:
+    """`ADC (core 2, 0.3)`"""
+    return f"{NAMES[use.kind]} ({place_text(use.kind, use.place)})"
 
 
 def pair_data(wait: Wait) -> dict[str, Any]:
@@ -154,12 +165,16 @@ def kind_lines(found: Contention) -> list[str]:
         )
         for total in shown
     ]
-    head = ("units", "number", "busy", "busiest", "which", "waiting", "idle because of")
+    head = ("units", "number", "busy", "busiest", "which", "waiters", "idle because of")
     left = ("units", "which", "idle because of")
     lines = fitted(head, rows, left=left, drop=("number", "which"), indent=INDENT)
     others = [NAMES[total.kind] for total in kinds if total not in shown]
     more = f"hardly used: {', '.join(others)}"
-    return [*lines, *(wrap(more, line_width() - 4, indent=2) if others else [])]
+    return [
+        *lines,
+        *wrap(KINDS_LEGEND, line_width() - 4, indent=0),
+        *(wrap(more, line_width() - 4, indent=2) if others else []),
+    ]
 
 
 def idle_text(total: KindTotal) -> str:
@@ -177,20 +192,19 @@ def wait_lines(found: Contention) -> list[str]:
     if not found.waits:
         return ["nothing waited for anything"]
     shown = found.waits[:WAITS_PRINTED]
-    names = short_names(list({name: 0 for w in shown for name in (w.waiter, w.holder)}), NAME_WIDTH)
     rows = [
         (
-            names[wait.waiter],
+            wait.waiter,
             NAMES[wait.kind],
             core_text(wait),
-            "itself" if wait.holder == wait.waiter else names[wait.holder],
+            "itself" if wait.holder == wait.waiter else wait.holder,
             count(wait.cycles),
         )
         for wait in shown
     ]
     head = ("what waits", "for", "on", "behind", "cycles")
-    left = ("what waits", "for", "on", "behind")
-    lines = fitted(head, rows, left=left, drop=("on",), indent=INDENT)
+    names = ("what waits", "behind")
+    lines = fitted(head, rows, left=("for", "on"), names=names, drop=("on",), indent=INDENT)
     rest = len(found.waits) - len(shown)
     more = [f"and {rest} more: nmc run --json --units all"] if rest else []
     return [*lines, *more, *wrap(OVERLAP, line_width() - 4, indent=0)]

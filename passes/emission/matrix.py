@@ -8,7 +8,7 @@ nodes and sends.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from nmc.ir.matrices import weight_sums
 from nmc.ir.ops import Op, QConv, QMatMul
 from nmc.ir.program import Desc, Mvm, Put, Vec
 from nmc.ir.rows import returns_apart
+from nmc.ir.shares import Run
 from nmc.ir.stage_memory import RECORD_BYTES
 from nmc.passes.emission.chip import ChipWriter
 from nmc.passes.emission.padding import fill_rows, initial_padding
@@ -46,16 +47,13 @@ class _MatrixStage:
         self.stage: Stage = chip.mapping.stages[index]
         self.anchor: Node = chip.nodes[self.stage.nodes[0]]
         self.schedule = chip.schedule(index)
-        self.firings = len(self.schedule.emits)
-        self.runs = chip.output(self.stage).cols // self.stage.pixels
-        """Runs of pixels in an output row."""
+        self.runs = int(self.schedule.run_counts.sum())
+        """Runs of pixels of an input."""
         self.sides = list(sides_of(chip, index))
         self.home, *self.others = self.sides
-        outputs = {side.core: [plan.outputs for plan in side.plans] for side in self.sides}
-        self.columns = [
-            column_runs(self.stage, outputs, row) for row in range(int(self.schedule.emits.max()))
-        ]
-        """For each output row of a firing, what makes it."""
+        self.outputs = {side.core: [plan.outputs for plan in side.plans] for side in self.sides}
+        self.columns: dict[tuple[int, int], list[ColumnRun]] = {}
+        """For runs of so many pixels what makes each row of a grid."""
         self.finished = -1
         """Counts finished firings, where a sequencer of its own gives slots back."""
 
@@ -80,28 +78,30 @@ class _MatrixStage:
 
     # Accumulators of a run of pixels
 
-    def acc(self, side: Side, segment: Segment) -> Row:
+    def acc(self, side: Side, segment: Segment, run: Run) -> Row:
         """A slot of accumulators of a side on its own core: those of a read stand for a pixel."""
-        return self.acc_row(side, segment, side.core, "acc")
+        return self.acc_row(side, segment, run, side.core, "acc")
 
-    def part(self, side: Side, segment: Segment) -> Row:
+    def part(self, side: Side, segment: Segment, run: Run) -> Row:
         """The slot at home into which another side's partial sums come."""
-        return self.acc_row(side, segment, self.home.core, f"part{side.core}")
+        return self.acc_row(side, segment, run, self.home.core, f"part{side.core}")
 
-    def acc_row(self, side: Side, segment: Segment, core: int, role: str) -> Row:
+    def acc_row(self, side: Side, segment: Segment, run: Run, core: int, role: str) -> Row:
         slot = self.stage.reads * side.width * ACC_BYTES
-        turn = self.runs * slot
         return Row(
             "i32",
             self.chip.address(self.index, core, role),
-            self.stage.reads,
+            self.reads(run),
             side.width,
             side.width * ACC_BYTES,
             ACC_BYTES,
-            {INPUT: self.firings * turn, TURN: segment.step * turn, CHUNK: slot},
-            segment.first * turn,
+            {INPUT: self.runs * slot, TURN: segment.run.step * slot, CHUNK: slot},
+            (segment.run.first + run.first) * slot,
             ACC_SLOTS * slot,
         )
+
+    def reads(self, run: Run) -> int:
+        return -(-run.pixels // self.stage.grid[1])
 
     # Compute
 
@@ -121,37 +121,41 @@ class _MatrixStage:
 
     def compute_firing(self, writer: Writer, side: Side, segment: Segment) -> None:
         await_rows(self.chip, writer, self.index, 0, segment)
-        if self.runs == 1:
+        single = len(segment.runs) == segment.runs[0].count == 1
+        if single:
             writer.wait(side.free, 1)
         await_sends(self.chip, writer, self.index, 0)
         fill_rows(self.chip, writer, self.index, 0, side.core, segment)
-        with writer.loop(CHUNK, self.runs):
-            if self.runs > 1:
-                writer.wait(side.free, 1)
-            with writer.loop(COL, self.stage.reads):
-                for plan in side.plans:
-                    self.read(writer, side, plan, segment)
+        for run in segment.runs:
+            with writer.loop(CHUNK, run.count):
+                if not single:
+                    writer.wait(side.free, 1)
+                with writer.loop(COL, self.reads(run)):
+                    for plan in side.plans:
+                        self.read(writer, side, plan, segment, run)
 
-    def read(self, writer: Writer, side: Side, plan: Plan, segment: Segment) -> None:
+    def read(self, writer: Writer, side: Side, plan: Plan, segment: Segment, run: Run) -> None:
         part = plan.outputs
         each = self.stage.blocks[part.block].outputs
         dims: tuple[tuple[int, int], ...] = ((part.outputs, ACC_BYTES),)
         if part.stride != each:
             dims = ((part.outputs // each, part.stride * ACC_BYTES), (each, ACC_BYTES))
-        dst = self.acc(side, segment).at(
+        dst = self.acc(side, segment, run).at(
             writer,
             dims,
             offset=part.at * ACC_BYTES,
             terms={COL: side.width * ACC_BYTES},
         )
-        src = self.window(writer, side.core, plan.gather, segment)
+        src = self.window(writer, side.core, plan.gather, segment, run)
         writer.emit(Mvm(plan.number, dst, src, plan.done))
 
-    def window(self, writer: Writer, core: int, gather: Gather, segment: Segment) -> Desc:
+    def window(self, writer: Writer, core: int, gather: Gather, segment: Segment, run: Run) -> Desc:
         ring = self.chip.rings[self.index, 0, core]
         feed = self.schedule.feeds[0]
         _, chans = self.chip.mapping.seen_chans(self.stage.operands[0])
-        read = self.stage.read_window.strides[1] * chans
+        down, right = self.stage.read_window.strides
+        read = right * chans
+        before = segment.first * feed.advance + run.row * down
         return writer.desc(
             "u8",
             ring.address,
@@ -159,17 +163,19 @@ class _MatrixStage:
             terms={
                 INPUT: feed.ring_rows * ring.row_bytes,
                 TURN: segment.step * feed.advance * ring.row_bytes,
-                CHUNK: self.stage.reads * read,
+                CHUNK: self.reads(run) * read,
                 COL: read,
             },
-            offset=segment.first * feed.advance * ring.row_bytes + gather.offset,
+            offset=before * ring.row_bytes
+            + run.pixel0 // self.stage.grid[1] * read
+            + gather.offset,
             ring=ring.depth * ring.row_bytes,
         )
 
-    def await_reads(self, writer: Writer, side: Side) -> None:
+    def await_reads(self, writer: Writer, side: Side, run: Run) -> None:
         """Wait until every plan has read a run of pixels."""
         for plan in side.plans:
-            writer.wait(plan.done, self.stage.reads)
+            writer.wait(plan.done, self.reads(run))
 
     # Elsewhere: send partial sums home
 
@@ -183,12 +189,13 @@ class _MatrixStage:
         self.chip.add_sequencer(writer, self.index, "send")
 
     def send_firing(self, writer: Writer, side: Side, segment: Segment) -> None:
-        with writer.loop(CHUNK, self.runs):
-            self.await_reads(writer, side)
-            writer.wait(side.part_credit, 1)
-            src = self.acc(side, segment).desc(writer)
-            dst = self.part(side, segment).desc(writer)
-            writer.emit(Put(self.home.core, dst, src, side.part_token, side.free))
+        for run in segment.runs:
+            with writer.loop(CHUNK, run.count):
+                self.await_reads(writer, side, run)
+                writer.wait(side.part_credit, 1)
+                src = self.acc(side, segment, run).desc(writer)
+                dst = self.part(side, segment, run).desc(writer)
+                writer.emit(Put(self.home.core, dst, src, side.part_token, side.free))
         give_back(self.chip, writer, self.index, 0, segment)
 
     # At home: finish rows
@@ -244,11 +251,9 @@ class _MatrixStage:
             await_rows(self.chip, writer, self.index, number, segment)
         sender.take(writer, segment)
         out = out_row(self.chip, self.index, segment)
-        chains = [
-            Chain(self.chip, self.index, writer, segment, out, row) for row in range(segment.emits)
-        ]
-        with writer.loop(CHUNK, self.runs):
-            self.finish_run(writer, segment, chains, records)
+        for run in segment.runs:
+            with writer.loop(CHUNK, run.count):
+                self.finish_run(writer, segment, run, out, records)
         if self.finished < 0:
             self.give_all_back(writer, segment)
         else:
@@ -256,30 +261,32 @@ class _MatrixStage:
         sender.send_firing(writer, out, segment)
 
     def finish_run(
-        self, writer: Writer, segment: Segment, chains: Sequence[Chain], records: int
+        self, writer: Writer, segment: Segment, run: Run, out: Row, records: int
     ) -> None:
-        """One run of pixels, row by row: wait for its accumulators, finish them, give the slots
-        back as soon as the last row has been taken out of them."""
-        self.await_reads(writer, self.home)
+        """One run of pixels, row by row of its grid: wait for its accumulators, finish them, give
+        the slots back as soon as the last row has been taken out of them."""
+        self.await_reads(writer, self.home, run)
         for side in self.others:
             writer.wait(side.part_token, 1)
-        for chain in chains:
-            first = chain.result_row(self.stage.nodes[0])
-            self.combine(writer, segment, chain.number, first, records)
-            if chain is chains[-1]:
+        first, stop = (n * self.stage.grid[0] for n in (run.row, run.row + 1))
+        for number in range(first, min(stop, segment.emits)):
+            chain = Chain(self.chip, self.index, writer, segment, out, number, run)
+            result = chain.result_row(self.stage.nodes[0])
+            self.combine(writer, segment, run, number - first, result, records)
+            if number == min(stop, segment.emits) - 1:
                 for side in self.others:
                     writer.signal(side.core, side.part_credit, 1)
                 writer.signal(self.home.core, self.home.free, 1)
-            chain.rows[self.stage.nodes[0]] = first
+            chain.rows[self.stage.nodes[0]] = result
             chain.run()
 
     def combine(
-        self, writer: Writer, segment: Segment, number: int, dst: Row, records: int
+        self, writer: Writer, segment: Segment, pixels: Run, number: int, dst: Row, records: int
     ) -> None:
-        """Add partial sums of a firing's row and bring them to the result's numbers, run by run."""
-        rows = {self.home.core: self.acc(self.home, segment)}
-        rows |= {side.core: self.part(side, segment) for side in self.others}
-        for run in self.columns[number]:
+        """Add partial sums of a grid's row and bring them to the result's numbers, run by run."""
+        rows = {self.home.core: self.acc(self.home, segment, pixels)}
+        rows |= {side.core: self.part(side, segment, pixels) for side in self.others}
+        for run in self.column_runs(pixels, number):
             total, *more = [_sums(writer, rows[adder.core], adder, run) for adder in run.adders]
             for other in more:
                 writer.emit(Vec("add", total, total, other))
@@ -293,6 +300,13 @@ class _MatrixStage:
             )
             writer.emit(_finished(self.anchor.op, there, total, table))
 
+    def column_runs(self, pixels: Run, row: int) -> list[ColumnRun]:
+        key = pixels.pixels, row
+        if key not in self.columns:
+            stage = replace(self.stage, pixels=pixels.pixels)
+            self.columns[key] = column_runs(stage, self.outputs, row)
+        return self.columns[key]
+
     def records(self) -> int:
         """Per output: bias with the zero-point term folded in, and the multiplier."""
         op = self.anchor.op
@@ -301,7 +315,7 @@ class _MatrixStage:
         first, count = self.chip.mapping.made_chans(self.stage)
         mine = slice(first, first + count)
         bias = self.anchor.operand(2).array[mine].astype(np.int64)
-        bias -= op.x_zero_point * weight_sums(self.anchor)[mine]
+        bias -= op.x_zero_point * weight_sums(self.anchor, mine)
         records = np.empty((count, 2), np.int32)
         records[:, 0] = bias
         records[:, 1] = self.anchor.operand(3).array[mine].astype(np.float32).view(np.int32)

@@ -12,7 +12,7 @@ from nmc.ir.diagnostics import NmcError, error
 from nmc.ir.graph import Array, Node, Value
 from nmc.ir.mapping import Role, Stage
 from nmc.ir.program import Desc, Vec
-from nmc.ir.rows import rows_per_firing
+from nmc.ir.shares import Part, Run, parts_of, widest
 from nmc.ir.stage_memory import RECORD_BYTES, Table, constant_table
 from nmc.passes.emission.chip import ChipWriter
 from nmc.passes.emission.turns import SLOTS, Segment
@@ -53,6 +53,10 @@ class Row:
             return self
         terms = {**self.terms, CHUNK: pixels * self.pixel_bytes}
         return replace(self, cols=pixels, terms=terms)
+
+    def run(self, pixels: int, pixel0: int) -> Row:
+        """The same from pixel `pixel0` on."""
+        return self.moved(pixel0 * self.pixel_bytes).chunk(pixels)
 
     def desc(self, writer: Writer, *, exact: bool = False) -> Desc:
         dims = ((self.cols, self.pixel_bytes), (self.chans, self.channel_bytes))
@@ -116,8 +120,9 @@ def out_row(chip: ChipWriter, index: int, segment: Segment) -> Row:
     stage = chip.mapping.stages[index]
     stream, schedule = chip.output(stage), chip.schedule(index)
     _, chans = chip.mapping.made_chans(stage)
-    row = dense(stream.dtype, chip.address(index, stage.home, "out"), stream.cols, chans)
-    slot = int(schedule.emits.max()) * stream.cols * row.pixel_bytes
+    cols = widest(chip.mapping, stage)
+    row = dense(stream.dtype, chip.address(index, stage.home, "out"), cols, chans)
+    slot = int(schedule.emits.max()) * cols * row.pixel_bytes
     terms = {INPUT: len(schedule.emitting) * slot, TURN: segment.emitted.step * slot}
     return replace(row, terms=terms, offset=segment.emitted.first * slot, ring=SLOTS * slot)
 
@@ -158,7 +163,8 @@ _WITH_IMMEDIATES: dict[type[ops.Op], Callable[[ops.Op], tuple[str, tuple[float, 
 class Chain:
     """Writes the rowwise nodes of a stage for one segment, from where values are to the output.
 
-    `out` is the slot of what a firing emits, of which this is row `number`.
+    `out` is the slot of what a firing emits, of which this is row `number`; of a matrix, the pixels
+    of `run`, which are a piece of the part of that row that the stage makes.
     """
 
     def __init__(
@@ -169,6 +175,7 @@ class Chain:
         segment: Segment,
         out: Row,
         number: int = 0,
+        run: Run | None = None,
     ) -> None:
         self.chip = chip
         self.index = index
@@ -176,14 +183,23 @@ class Chain:
         self.writer = writer
         self.segment = segment
         self.number = number
-        self.out = out.moved(number * out.cols * out.pixel_bytes).chunk(self.stage.pixels)
+        self.pixels = self.stage.pixels if run is None else run.pixels
+        """At a time."""
+        self.pixel0 = 0 if run is None else run.pixel0
+        part = self.part()
+        within = self.pixel0 - part.pixel0
+        self.out = out.moved(number * out.cols * out.pixel_bytes).run(self.pixels, within)
         self.rows: dict[str, Row] = {}
         for place, operand in enumerate(self.stage.operands):
             if operand.role is not Role.MAIN:
                 row = ring_row(chip, index, place, self.stage.home, segment)
                 if operand.role is Role.ROW:
                     row = row.moved(number * chip.rings[index, place, self.stage.home].row_bytes)
-                self.rows[operand.value] = row.chunk(self.stage.pixels)
+                self.rows[operand.value] = row.run(self.pixels, self.pixel0)
+
+    def part(self) -> Part:
+        """The part of the row that the stage makes."""
+        return parts_of(self.chip.mapping, self.stage)[self.number // self.stage.grid[0]]
 
     def result_row(self, name: str) -> Row:
         """Where the result of one of the stage's nodes goes: the last one's is the output."""
@@ -276,21 +292,10 @@ class Chain:
             self.out.chans,
             chans * size if varies_cols else 0,
             size if varies_chans else 0,
-            {TURN: self._row_step * row_bytes} if varies_rows else {},
-            self._first_row * row_bytes if varies_rows else 0,
+            {TURN: self.segment.row.step * row_bytes} if varies_rows else {},
+            (self.segment.row.first + self.number) * row_bytes if varies_rows else 0,
         )
-        return row.chunk(self.stage.pixels)
-
-    @property
-    def _first_row(self) -> int:
-        """The output row that the segment's first turn makes."""
-        turn = self.stage.copy + self.segment.first * self.stage.copies
-        return turn * rows_per_firing(self.stage) + self.number
-
-    @property
-    def _row_step(self) -> int:
-        """How much further on that is in the segment's next turn."""
-        return self.segment.step * self.stage.copies * rows_per_firing(self.stage)
+        return row.run(self.pixels, self.pixel0)
 
     def table(self, node: Node, number: int, data: Array) -> int:
         """Address of a constant table, whose bytes lie there from launch on."""

@@ -9,7 +9,8 @@ import numpy as np
 
 from nmc.ir.mapping import Ring, Stage
 from nmc.ir.program import Io, Load, Put, Space, Store
-from nmc.ir.rows import met_chans, rows_per_firing
+from nmc.ir.rows import met_chans
+from nmc.ir.shares import parts_of
 from nmc.passes.emission.chip import ChipWriter
 from nmc.passes.emission.rows import Row
 from nmc.passes.emission.turns import Progress, Segment, patterns, puts_at
@@ -75,30 +76,36 @@ class Sender:
         row: Progress,
         puts: Sequence[tuple[int, Progress]],
         loop: str = TURN,
+        pixel0: int = 0,
     ) -> None:
-        """One row to everyone: number `row` of the stream, which is `source` from its offset on.
+        """One row to everyone: number `row` of the stream, from pixel `pixel0` on what is in
+        `source` from its offset on.
 
         `puts` says which rings take it and which of their rows it becomes; `loop` is the loop in
         which all that moves.
         """
         for outlet, place in puts:
-            self._put(writer, source, self.rings[outlet], place, loop)
+            self._put(writer, source, self.rings[outlet], place, loop, pixel0)
         stream = self.chip.output(self.stage)
         pixel = stream.chans * stream.element_bytes
-        dims = ((stream.cols, pixel), (source.chans, stream.element_bytes))
+        dims = ((source.cols, pixel), (source.chans, stream.element_bytes))
         for io in self.sinks:
             dst = writer.desc(
                 stream.dtype,
                 io.address,
                 dims,
                 terms={INPUT: self.chip.frame_bytes, loop: row.step * stream.row_bytes},
-                offset=row.first * stream.row_bytes + self.stage.chan0 * stream.element_bytes,
+                offset=row.first * stream.row_bytes
+                + pixel0 * pixel
+                + self.stage.chan0 * stream.element_bytes,
                 space=Space.GLOBAL,
             )
             writer.emit(Store(dst, source.desc(writer), self.stored))
 
-    def _put(self, writer: Writer, source: Row, ring: Ring, place: Progress, loop: str) -> None:
-        """The channels of a row that a ring takes, into their place."""
+    def _put(
+        self, writer: Writer, source: Row, ring: Ring, place: Progress, loop: str, pixel0: int
+    ) -> None:
+        """The channels of a row, or part of one, that a ring takes, into their place."""
         mapping, operand = self.chip.mapping, self.chip.operand(ring)
         stream = self.chip.output(self.stage)
         made0, _ = mapping.made_chans(self.stage)
@@ -107,18 +114,19 @@ class Sender:
         size = stream.element_bytes
         src = source.at(
             writer,
-            ((stream.cols, source.pixel_bytes), (count, size)),
+            ((source.cols, source.pixel_bytes), (count, size)),
             offset=(first - made0) * size,
         )
         dst = writer.desc(
             stream.dtype,
             ring.address,
-            ((stream.cols, seen * size), (count, size)),
+            ((source.cols, seen * size), (count, size)),
             terms={
                 INPUT: self.chip.feed(ring).ring_rows * ring.row_bytes,
                 loop: place.step * ring.row_bytes,
             },
-            offset=place.first * ring.row_bytes + (operand.left * seen + first - seen0) * size,
+            offset=place.first * ring.row_bytes
+            + ((operand.left + pixel0) * seen + first - seen0) * size,
             ring=ring.depth * ring.row_bytes,
         )
         mine = next(s for s in ring.sources if s.producer == self.stage.producer)
@@ -126,16 +134,14 @@ class Sender:
         writer.emit(Put(ring.core, dst, src, mine.token, self.put_free))
 
     def send_firing(self, writer: Writer, source: Row, segment: Segment) -> None:
-        """All rows that a firing of the segment emits."""
+        """All rows, or parts of rows, that a firing of the segment emits."""
         size = source.cols * source.pixel_bytes
-        emits = self.chip.schedule(self.index).emits
-        together = max(rows_per_firing(self.stage), int(emits.max()))
-        turn = segment.emitted
+        parts = parts_of(self.chip.mapping, self.stage)
         for number in range(segment.emits):
-            first = (self.stage.copy + turn.first * self.stage.copies) * together + number
-            row = Progress(first, turn.step * self.stage.copies * together)
-            here = replace(source, offset=source.offset + number * size)
-            self.send(writer, here, row, segment.puts[number])
+            row = Progress(segment.row.first + number, segment.row.step)
+            part = parts[number // self.stage.grid[0]] if len(parts) > 1 else parts[0]
+            here = replace(source, cols=part.pixels, offset=source.offset + number * size)
+            self.send(writer, here, row, segment.puts[number], pixel0=part.pixel0)
 
     def send_collected(self, writer: Writer, base: Row) -> None:
         """All rows of an input out of a buffer that holds them."""

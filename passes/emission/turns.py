@@ -10,8 +10,9 @@ from functools import cached_property
 import numpy as np
 
 from nmc.ir.graph import Array
-from nmc.ir.mapping import Mapping, Stage
-from nmc.ir.rows import Feed, Makers, emissions, feed_of, makers_of, rows_per_firing, turn_numbers
+from nmc.ir.mapping import Kind, Mapping, Stage
+from nmc.ir.rows import Feed, Makers, emissions, feed_of, first_rows, makers_of
+from nmc.ir.shares import Run, runs_of
 
 __all__ = [
     "NOWHERE",
@@ -109,8 +110,10 @@ class Segment:
     Per operand: rows to wait for in all (`came`) and from each source, rows that are done with
     (`freed`), slots to give back in all (`slots`) and to each source (`releases`), padding rows
     below the data to fill, and where among the ring's rows of one input these begin.  Where
-    an operand has padding above, the first firing is a loop by itself, which fills it.  `emits`
-    rows go out, the firing being number `emitted` among those that emit; before its output slot
+    an operand has padding above, the first firing is a loop by itself, which fills it.  `runs` of
+    pixels are worked on, which are number `run` and the following of the input.  Of `emits` rows,
+    the stream's `row` and the following, what the firing makes goes out, the firing being number
+    `emitted` among those that emit; before its output slot
     may be written again `takes` puts must have ended, and the stores of `stored` rows.  `puts`
     says, for each row of the firing, which outlets take it, and which of the ring's rows it becomes
     there.  `variant` is the caller's own mark.
@@ -125,7 +128,10 @@ class Segment:
     releases: tuple[tuple[int, ...], ...]
     fills: tuple[int, ...]
     fill_rows: tuple[Progress, ...]
+    runs: tuple[Run, ...]
+    run: Progress
     emits: int
+    row: Progress
     emitted: Progress
     takes: int
     stored: int
@@ -170,6 +176,26 @@ class Schedule:
     @cached_property
     def emits(self) -> Array:
         return emissions(self.mapping, self.stage)
+
+    @cached_property
+    def first_rows(self) -> Array:
+        """The first of the stream's rows that each firing emits: i64[firings]."""
+        return first_rows(self.mapping, self.stage)
+
+    @cached_property
+    def runs(self) -> list[tuple[Run, ...]]:
+        """The runs of pixels of a firing, by the rows that it emits; none of a firing of a kind
+        that doesn't make each of its rows by itself."""
+        most = int(self.emits.max(initial=0))
+        if self.stage.kind is not Kind.MATRIX:
+            return [()] * (most + 1)
+        return [tuple(runs_of(self.mapping, self.stage, rows)) for rows in range(most + 1)]
+
+    @cached_property
+    def run_counts(self) -> Array:
+        """Runs of pixels of each firing: i64[firings]."""
+        counts = [sum(run.count for run in runs) for runs in self.runs]
+        return np.array(counts, np.int64)[self.emits]
 
     @cached_property
     def emitting(self) -> Array:
@@ -243,12 +269,7 @@ class Schedule:
         """The ring row that each emitted row becomes: [firings, outlets, rows], or NOWHERE."""
         most = int(self.emits.max(initial=1))
         there = np.arange(most) < self.emits[:, None]
-        rows = np.zeros_like(there, np.int64)
-        if self.stage.copies == 1:
-            rows[there] = np.arange(int(self.emits.sum()))
-        else:
-            turns = turn_numbers(self.mapping, self.stage)
-            rows[there] = (turns[:, None] * rows_per_firing(self.stage) + np.arange(most))[there]
+        rows = np.where(there, self.first_rows[:, None] + np.arange(most), 0)
         result = np.full((len(rows), len(self.outlets), most), NOWHERE)
         for number, feed in enumerate(self.outlets):
             slots = np.full(self.mapping.streams[self.stage.output].rows, NOWHERE)
@@ -279,13 +300,14 @@ class Schedule:
         plays no part."""
         waits = self.came[0][:, None] if sole else self.waits[0]
         count, row = self.fills[0]
-        return self._loops([waits, count[:, None], self._opening], [row[:, None]])
+        marks = [waits, count[:, None], self.run_counts[:, None], self._opening]
+        return self._loops(marks, [row[:, None]])
 
     def release_loops(self, *, sole: bool) -> list[Loop]:
         """For who gives the first operand's slots back, to one source or to all, elsewhere than at
         home."""
         slots = self.slots[0][:, None] if sole else self.releases[0]
-        return self._loops([slots, self.freed[0][:, None]], [])
+        return self._loops([slots, self.freed[0][:, None], self.run_counts[:, None]], [])
 
     def home_release_loops(self, *, sole: bool) -> list[Loop]:
         """The same for all operands at home."""
@@ -320,6 +342,11 @@ class Schedule:
     @cached_property
     def _emitted(self) -> Array:
         return np.asarray(np.cumsum(self.emits > 0) - (self.emits > 0))
+
+    @cached_property
+    def _run(self) -> Array:
+        """Runs of pixels before each firing."""
+        return np.asarray(np.cumsum(self.run_counts) - self.run_counts)
 
     @cached_property
     def _opening(self) -> Array:
@@ -357,7 +384,10 @@ class Schedule:
             releases=tuple(tuple(r[firing].tolist()) for r in self.releases),
             fills=tuple(int(count[firing]) for count, _ in self.fills),
             fill_rows=tuple(progress(row) for _, row in self.fills),
+            runs=self.runs[self.emits[firing]],
+            run=progress(self._run),
             emits=int(self.emits[firing]),
+            row=progress(self.first_rows),
             emitted=progress(self._emitted),
             takes=int(takes[firing]),
             stored=int(stored[firing]),

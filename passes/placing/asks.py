@@ -11,6 +11,7 @@ from nmc.ir.adc_load import TileCycles, reads_per_input
 from nmc.ir.graph import Array, Node
 from nmc.ir.mapping import Kind, Mapping, Operand
 from nmc.ir.rows import feed_of, firings, makers_of, met_chans
+from nmc.ir.shares import made_pixels, parts_of
 from nmc.ir.stage_time import StageTime, StageTimes
 from nmc.ir.target import Target
 
@@ -68,11 +69,11 @@ def asks_of(mapping: Mapping, target: Target, nodes: dict[str, Node]) -> list[As
     for number, tile in enumerate(mapping.tiles):
         mine[tile.stage].append(number)
     table, clock = TileCycles(target), StageTimes(target)
-    times: dict[tuple[int, int, int], StageTime] = {}
+    times: dict[object, StageTime] = {}
     asks: list[Ask] = []
     for index, numbers in enumerate(mine):
         stage = mapping.stages[index]
-        key = stage.output, stage.piece, firings(mapping, stage)
+        key = stage.output, stage.piece, firings(mapping, stage), parts_of(mapping, stage)
         if key not in times:
             tiles = [mapping.tiles[n] for n in numbers]
             times[key] = clock.of(mapping, stage, tiles, nodes)
@@ -146,13 +147,15 @@ def links_of(mapping: Mapping) -> list[Link]:
 def _feeds(mapping: Mapping, index: int, number: int, operand: Operand) -> Iterator[Link]:
     """A link from each of those who make what an operand takes."""
     stream = mapping.streams[operand.stream]
-    pixel = stream.cols * stream.element_bytes
+    size = stream.element_bytes
     makers = makers_of(mapping, operand, feed_of(mapping, mapping.stages[index], operand))
     rows = makers.made.sum(axis=0).tolist()
     for source, count in zip(makers.sources.tolist(), rows, strict=True):
         if not stream.producers:
-            yield Link(index, number, -1, count * pixel * mapping.seen_chans(operand)[1])
+            pixels = count * stream.cols
+            yield Link(index, number, -1, pixels * mapping.seen_chans(operand)[1] * size)
             continue
         producer = stream.producers[source]
         _, chans = met_chans(mapping, mapping.stages[producer], operand)
-        yield Link(index, number, producer, count * pixel * chans)
+        pixels = count * made_pixels(mapping, mapping.stages[producer])
+        yield Link(index, number, producer, pixels * chans * size)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from nmc.ir import ops
 from nmc.ir.constants import is_dequantized_constant
 from nmc.ir.graph import Graph, Node, Unit, Value
+from nmc.passes.quantizing.border import recode_on_host
 from nmc.passes.quantizing.edit import add, redirect
 from nmc.passes.quantizing.roles import on_chip
 
@@ -16,13 +17,16 @@ KINDS = ("q", "f", "real", "inner")
 """What a value named `NAME~KIND` is of NAME: its integers, its reals, ..."""
 
 
-def finish(graph: Graph, outputs: Sequence[str]) -> None:
-    """`outputs` are the names that the graph's results must have."""
+def finish(graph: Graph, outputs: Sequence[str], *, border: bool) -> None:
+    """`outputs` are the names that the graph's results must have, `border` says whether the host
+    recodes what enters and leaves the chip."""
     graph.prune()
     for node in list(graph):
         recodes = on_chip(node) and isinstance(node.op, ops.Dequantize)
         if recodes and not is_dequantized_constant(node):
             unshare(graph, node)
+    if border:
+        recode_on_host(graph)
     part_results(graph, outputs)
     graph.prune()
     graph.sort()

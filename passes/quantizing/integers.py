@@ -31,6 +31,9 @@ __all__ = [
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
+BLOCK = 1 << 18
+"""Weights worked on at a time, in float64."""
+
 INT32_MAX = (1 << 31) - 1
 LARGEST_BIAS = 1 << 30
 """Half of int32 is left to the sum of products."""
@@ -69,14 +72,19 @@ def float_weights(w: Array, axis: int, bias: Array | None, x_scale: float, bits:
     rather than its bias.
     """
     limit = (1 << (bits - 1)) - 1
-    peaks = np.abs(w).max(axis=others(w.ndim, axis), initial=0).astype(np.float64)
+    axes = others(w.ndim, axis)
+    peaks = np.maximum(w.max(axis=axes, initial=0), -w.min(axis=axes, initial=0)).astype(np.float64)
     biases = np.zeros_like(peaks) if bias is None else np.abs(bias.astype(np.float64))
     scale = np.maximum(peaks / limit, biases / (x_scale * LARGEST_BIAS))
     alone = np.where(biases > 0, biases / (x_scale * ONLY_BIAS), 1.0)
     scale = np.where(peaks > 0, scale, alone)
     scale = np.maximum(scale, TINY / min(x_scale, 1.0)).astype(np.float32)
-    data = np.rint(w / along(scale.astype(np.float64), axis, w.ndim))
-    return Weights(np.clip(data, -limit, limit).astype(np.int8), scale)
+    divisors = np.broadcast_to(along(scale.astype(np.float64), axis, w.ndim), w.shape)
+    data = np.empty(w.shape, np.int8)
+    step = max(1, BLOCK * len(w) // max(w.size, 1))
+    for part in (slice(start, start + step) for start in range(0, len(w), step)):
+        data[part] = np.clip(np.rint(w[part] / divisors[part]), -limit, limit)
+    return Weights(data, scale)
 
 
 def stored_weights(stored: StoredIntegers, axis: int, bits: int) -> Weights | None:
@@ -130,10 +138,9 @@ def bound(weights: Weights, axis: int, bias: Array, zero_point: int, bits: int) 
     what both give together.
     """
     top = (1 << bits) - 1
-    w = weights.data.astype(np.int64)
-    axes = others(w.ndim, axis)
-    plus = np.maximum(w, 0).sum(axis=axes)
-    minus = np.maximum(-w, 0).sum(axis=axes)
+    axes = others(weights.data.ndim, axis)
+    plus = np.maximum(weights.data, 0).sum(axis=axes, dtype=np.int64)
+    minus = plus - weights.data.sum(axis=axes, dtype=np.int64)
     folded = bias.astype(np.int64) - zero_point * (plus - minus)
     least, most = -top * minus, top * plus
     ends = (least, most, folded, least + folded, most + folded)

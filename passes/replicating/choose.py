@@ -17,6 +17,7 @@ from nmc.passes.replicating.knapsack import Table, TooMany, fitting_rows
 from nmc.passes.replicating.options import (
     Budget,
     Candidates,
+    Choice,
     Option,
     Plan,
     candidates_of,
@@ -68,7 +69,7 @@ def spread(layers: list[tuple[Option, ...]], budget: Budget, plan: Plan) -> Plan
     stays as it is.  No layer gets slower.
     """
     tables = [reduced(candidates_of(options, budget)) for options in layers]
-    rows = [row_of(t, c.option, c.copies) for t, c in zip(tables, plan.choices, strict=True)]
+    rows = [row_of(t, c) for t, c in zip(tables, plan.choices, strict=True)]
     cap = budget.cap(plan.interval)
     left = cap - sum(t.costs[row] for t, row in zip(tables, rows, strict=True))
     open_ = set(range(len(tables)))
@@ -114,8 +115,9 @@ def reduced(candidates: Candidates) -> Candidates:
     return candidates.select(nondominated(points))
 
 
-def row_of(table: Candidates, option: int, copies: int) -> int:
-    return int(np.flatnonzero((table.option == option) & (table.copies == copies))[0])
+def row_of(table: Candidates, choice: Choice) -> int:
+    same = (table.option == choice.option) & (table.copies == choice.copies)
+    return int(np.flatnonzero(same & (table.share == choice.share))[0])
 
 
 def busy_least(tables: list[Candidates], budget: Budget) -> list[int]:

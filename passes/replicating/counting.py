@@ -11,10 +11,11 @@ from nmc.ir.mapping import Kind, Mapping, Role, Stage
 from nmc.ir.stage_memory import ring_row_bytes
 from nmc.ir.target import Target
 from nmc.ir.token_game import ring_depths
-from nmc.passes.replicating.deciding import Wanted, given
+from nmc.passes.replicating.dealing import deal_of
+from nmc.passes.replicating.deciding import Wanted
 from nmc.passes.replicating.options import Plan
 from nmc.passes.replicating.shapes import memory_of
-from nmc.passes.tiling.dividing import COPIED_KINDS, most_copies
+from nmc.passes.tiling.dividing import COPIED_KINDS, Copies, most_copies, parts_of_row
 
 __all__ = ["Counting"]
 
@@ -34,18 +35,27 @@ class Counting:
     target: Target
     wanted: Dict[int, Wanted]
 
-    def copies(self, plan: Plan | None) -> dict[int, int]:
+    def copies(self, plan: Plan | None) -> dict[int, Copies]:
         """Of each layer those of the plan, or those that it can't do without."""
-        decided = dict(given(self.wanted))
-        copies = {**self.least(), **decided}
+        decided = {i: w for i, w in self.wanted.items() if w.copies is not None}
+        copies = {index: Copies(count) for index, count in self.least().items()}
         if plan is None:
-            return copies
-        choices = enumerate(plan.choices)
-        copies = {index: max(c.copies, copies.get(index, 1)) for index, c in choices} | decided
+            return copies | {i: self.dealt(i, w.copies or 1, w.share) for i, w in decided.items()}
+        for index, choice in enumerate(plan.choices):
+            least = copies.get(index, Copies())
+            if index in decided or choice.copies >= least.count:
+                copies[index] = Copies(choice.copies, choice.share)
         for index, stage in enumerate(self.mapping.stages):
             if _is_vector(stage) and index not in decided:
-                copies[index] = self.rounded(index, stage, copies)
+                copies[index] = Copies(self.rounded(index, stage, copies))
         return copies
+
+    def dealt(self, index: int, copies: int, share: int) -> Copies:
+        """So many copies of a layer, with what they share where that is left open."""
+        stage = self.mapping.stages[index]
+        parts = parts_of_row(self.mapping, stage)
+        rows = most_copies(self.mapping, stage) // parts
+        return Copies(copies, int(deal_of(rows, parts, 0, copies, share).share[0]))
 
     def least(self) -> dict[int, int]:
         """Of vector stages, as many as keep what each copy holds within a part of a core's SRAM."""
@@ -65,21 +75,21 @@ class Counting:
             copies[index] = next(fitting, counts[-1])
         return copies
 
-    def rounded(self, index: int, stage: Stage, copies: Dict[int, int]) -> int:
+    def rounded(self, index: int, stage: Stage, copies: Dict[int, Copies]) -> int:
         """The fewest copies, from the given on, whose rows go to copies of the next layer in a
         pattern that soon repeats."""
         periods = [
-            copies[consumer] * self.rows_per_firing(consumer, operand)
+            copies[consumer].shared * self.rows_per_turn(consumer, operand)
             for consumer, operand in self.mapping.consumers(stage.output)
         ]
-        most = most_copies(self.mapping, stage)
-        for count in range(copies[index], min(most, 4 * copies[index] + LONGEST_PERIOD) + 1):
+        fewest, most = copies[index].count, most_copies(self.mapping, stage)
+        for count in range(fewest, min(most, 4 * fewest + LONGEST_PERIOD) + 1):
             if all(period // gcd(period, count) <= LONGEST_PERIOD for period in periods):
                 return count
-        return copies[index]
+        return fewest
 
-    def rows_per_firing(self, consumer: int, operand: int) -> int:
-        """Rows from one of a layer's firings to its next."""
+    def rows_per_turn(self, consumer: int, operand: int) -> int:
+        """Rows from one of a layer's turns to its next."""
         stage = self.mapping.stages[consumer]
         main = stage.operands[operand].role is Role.MAIN
         return stage.grid[0] * (stage.window.strides[0] if main else 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from collections.abc import Mapping as Dict
 from dataclasses import dataclass
 
@@ -11,20 +10,22 @@ from nmc.ir.diagnostics import NmcError, Report, error
 from nmc.ir.mapping import Kind, Stage
 from nmc.ir.text import did_you_mean
 from nmc.passes.replicating.shapes import Shape, Shapes
-from nmc.passes.tiling.dividing import channelwise, most_copies
+from nmc.passes.tiling.dividing import channelwise, most_copies, parts_of_row
 from nmc.passes.tiling.laying import layer_of
 from nmc.passes.tiling.spelling import WayName
 from nmc.passes.tiling.ways import evaluate
 
-__all__ = ["Wanted", "decided", "given"]
+__all__ = ["Wanted", "decided"]
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A layer's decision, read: `shape` if its way is given, else None; likewise the others."""
+    """A layer's decision, read: `shape` if its way is given, else None; likewise the others.
+    `share` goes with `copies`; 0 leaves it to them, who make whole rows if there are enough."""
 
     shape: Shape | None = None
     copies: int | None = None
+    share: int = 0
     cuts: tuple[int, ...] | None = None
 
 
@@ -63,10 +64,13 @@ class _Layer:
             self.check_cuts(cuts)
         way = self.way()
         shape = None if way is None else self.shapes.in_way(self.index, way, cuts)
-        copies = self.decision.copies
+        copies, share = self.decision.copies, self.decision.share
+        laid = shape.stage if shape else self.stage
         if copies is not None:
-            self.check_copies(copies, shape.stage if shape else self.stage)
-        return Wanted(shape, copies, cuts)
+            self.check_copies(copies, laid)
+        if share is not None:
+            self.check_share(copies, share, laid)
+        return Wanted(shape, copies, share or 0, cuts)
 
     def way(self) -> WayName | None:
         """The way; `vector` can't be compiled, so it is none that a layer can have."""
@@ -74,16 +78,17 @@ class _Layer:
         if text is None:
             return None
         if self.stage.kind is not Kind.MATRIX:
-            raise self.problem(f"has no matrix, so it can't lie as `{text}`", "leave its way out")
+            what = f"has no matrix, so it can't lie as `{text}`"
+            raise self.problem("way", what, "leave its way out")
         layer = layer_of(self.shapes.mapping, self.stage, self.shapes.nodes)
         try:
             name = WayName.parse(text)
             evaluate(layer, self.shapes.target, name)
         except ValueError as problem:
             remedy = f"it lies as `{self.stage.way}` if its way is left out"
-            raise self.problem(f"can't lie like that: {problem}", remedy) from None
+            raise self.problem("way", f"can't lie like that: {problem}", remedy) from None
         if name.vector:
-            raise self.problem("can't be computed by the vector unit", "leave its way out")
+            raise self.problem("way", "can't be computed by the vector unit", "leave its way out")
         return name
 
     def check_cuts(self, cuts: tuple[int, ...]) -> None:
@@ -91,11 +96,12 @@ class _Layer:
         rising = all(a < b for a, b in zip((0, *cuts), (*cuts, chans), strict=True))
         if not rising:
             raise self.problem(
+                "cuts",
                 f"can't be cut at {', '.join(map(str, cuts))}",
                 f"cuts rise, and lie between its output channels 0 and {chans}",
             )
         if cuts and not self.may_be_cut():
-            raise self.problem("can't be cut into pieces", "leave its cuts out")
+            raise self.problem("cuts", "can't be cut into pieces", "leave its cuts out")
 
     def may_be_cut(self) -> bool:
         return self.stage.kind is Kind.MATRIX and channelwise(
@@ -105,13 +111,20 @@ class _Layer:
     def check_copies(self, copies: int, stage: Stage) -> None:
         most = most_copies(self.shapes.mapping, stage)
         if not 1 <= copies <= most:
-            raise self.problem(f"can't have {copies} copies", f"it can have 1 to {most}")
+            raise self.problem("copies", f"can't have {copies} copies", f"it can have 1 to {most}")
 
-    def problem(self, what: str, remedy: str) -> NmcError:
+    def check_share(self, copies: int | None, share: int, stage: Stage) -> None:
+        mapping = self.shapes.mapping
+        if copies is None:
+            what = "can't have rows shared among copies that aren't given"
+            raise self.problem("share", what, "give its copies too")
+        parts = parts_of_row(mapping, stage)
+        least, most = -(-copies // parts), most_copies(mapping, stage) // parts
+        if share != copies and (parts == 1 or not least <= share <= most):
+            each = f"its {copies} copies can share {least} to {most} rows at a time"
+            remedy = each if parts > 1 else "leave it out: each of its copies makes whole rows"
+            raise self.problem("share", f"can't have {share} rows shared", remedy)
+
+    def problem(self, key: str, what: str, remedy: str) -> NmcError:
         message = f"the layer `{self.stage.name}` {what}"
-        return NmcError(error("bad-plan", message, self.decision.loc, remedy=remedy))
-
-
-def given(wanted: Dict[int, Wanted]) -> Iterator[tuple[int, int]]:
-    """(layer, copies) where copies were decided."""
-    return ((i, w.copies) for i, w in wanted.items() if w.copies is not None)
+        return NmcError(error("bad-plan", message, self.decision.at(key), remedy=remedy))

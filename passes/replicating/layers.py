@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping as Dict
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from nmc.ir.adc_load import reads_per_input
 from nmc.ir.mapping import Kind, Mapping
-from nmc.ir.rows import firings
 from nmc.passes.replicating.deciding import Wanted
-from nmc.passes.replicating.options import Budget, Choice, Option, Plan
+from nmc.passes.replicating.options import Budget, Choice, Option, Plan, deals_of
 from nmc.passes.replicating.pricing import event_fj, gathered_bytes, lead_of
 from nmc.passes.replicating.shapes import Shape, Shapes
 
@@ -27,11 +28,14 @@ PLAIN_COST = 0.5
 @dataclass(slots=True)
 class Layers:
     """Each layer's shapes, the one in which it lies first; `room` bounds what one copy of others
-    may take in crossbars, 0 for none but the first.  Decisions leave fewer, or one."""
+    may take in crossbars, 0 for none but the first.  Decisions leave fewer, or one.
+
+    `parted` lets copies make parts of rows; those that were decided on do in any case."""
 
     shapes: Shapes
     wanted: Dict[int, Wanted]
     room: int
+    parted: bool = True
     choices: list[list[Shape]] = field(init=False)
     plainly: list[tuple[Option, ...]] = field(init=False)
 
@@ -39,7 +43,17 @@ class Layers:
         numbers = range(len(self.shapes.mapping.stages))
         spare = self.room - len(self.shapes.mapping.tiles)
         self.choices = [self._shapes(index, spare) for index in numbers]
-        self.plainly = [
+        self.plainly = self._options()
+
+    def of_whole_rows(self) -> Layers:
+        """The same, but that no copy makes parts of rows."""
+        layers = copy(self)
+        layers.parted = False
+        layers.plainly = layers._options()
+        return layers
+
+    def _options(self) -> list[tuple[Option, ...]]:
+        return [
             tuple(self._option(index, shape) for shape in shapes)
             for index, shapes in enumerate(self.choices)
         ]
@@ -76,18 +90,17 @@ class Layers:
 
     def _option(self, index: int, shape: Shape) -> Option:
         option = self.shapes.option(shape)
-        copies = self.wanted.get(index, Wanted()).copies
-        if copies is None:
-            return option
-        return replace(option, copies_least=copies, copies_most=copies)
+        wanted = self.wanted.get(index, Wanted())
+        if wanted.copies is not None:
+            return replace(option, fixed=(wanted.copies, wanted.share))
+        return option if self.parted else replace(option, parts=1)
 
     def _event_fj(self, shape: Shape) -> int:
         mapping, stage = self.shapes.mapping, shape.stage
         if stage.kind is not Kind.MATRIX:
             return 0
-        runs = mapping.streams[stage.output].cols // stage.pixels
-        reads = firings(mapping, stage) * runs * stage.reads
         gathered = gathered_bytes(mapping, stage)
+        reads = reads_per_input(mapping, stage)
         return event_fj(self.shapes.target, shape.tiles, reads, gathered)
 
     def plainer(self, plan: Plan, budget: Budget) -> Plan:
@@ -99,21 +112,26 @@ class Layers:
             for options, c in zip(self.plainly, choices, strict=True)
         ]
         left = budget.cap(plan.interval) - np.sum(taken, axis=0)
-        swaps: list[tuple[int, int, int]] = []
+        swaps: list[tuple[int, int, Choice]] = []
         for index, choice in enumerate(plan.choices):
             first = self.plainly[index][0]
-            copies = copies_within(first, plan.interval)
-            if choice.option and copies:
-                more = copies * first.held[0] - int(taken[index][0])
+            plain = least_within(first, plan.interval)
+            if choice.option and plain is not None:
+                more = plain.copies * first.held[0] - int(taken[index][0])
                 if more <= PLAIN_COST * taken[index][0]:
-                    swaps.append((more, index, copies))
-        for _, index, copies in sorted(swaps):
-            after = costs(self.plainly[index][0], copies)
+                    swaps.append((more, index, plain))
+        for _, index, plain in sorted(swaps, key=lambda swap: swap[:2]):
+            after = costs(self.plainly[index][0], plain.copies)
             if (after - taken[index] <= left).all():
                 left = left - (after - taken[index])
-                choices[index], taken[index] = Choice(0, copies), after
+                choices[index], taken[index] = plain, after
         held = np.sum(taken, axis=0)[: len(budget.held)]
         return replace(plan, choices=tuple(choices), held=tuple(held.tolist()))
+
+    def busy(self, plan: Plan, budget: Budget) -> int:
+        """Cycles that ADCs are busy with an input in the mean."""
+        chosen = (o[c.option] for o, c in zip(self.plainly, plan.choices, strict=True))
+        return sum(option.work[0] for option in chosen) // budget.servers[0]
 
     def chosen(self, plan: Plan | None) -> list[Shape]:
         """The shape of each layer by the plan, or the first."""
@@ -133,10 +151,11 @@ def costs(option: Option, copies: int) -> Ints:
     return np.array([*(copies * each for each in option.held), *option.work], np.int64)
 
 
-def copies_within(option: Option, interval: int) -> int:
-    """The fewest copies that are done within an interval, 0 if none are."""
-    turns = interval // option.cycles
-    if not turns:
-        return 0
-    copies = max(option.copies_least, -(-option.firings // turns))
-    return copies if copies <= option.most else 0
+def least_within(option: Option, interval: int) -> Choice | None:
+    """The fewest copies of the first option that are done within an interval."""
+    dealt = deals_of(option, option.most)
+    within = np.flatnonzero(option.cycles_of(dealt.places, dealt.rows) <= interval)
+    if not len(within):
+        return None
+    first = int(within[0])
+    return Choice(0, int(dealt.copies[first]), int(dealt.share[first]))

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Budget", "Candidates", "Choice", "Option", "Plan", "candidates_of", "plan_of"]
+from nmc.passes.replicating.dealing import Deals, deal_of, deals
+
+__all__ = [
+    "Budget",
+    "Candidates",
+    "Choice",
+    "Option",
+    "Plan",
+    "candidates_of",
+    "deals_of",
+    "plan_of",
+]
 
 Ints = npt.NDArray[np.int64]
 
@@ -16,13 +27,14 @@ Ints = npt.NDArray[np.int64]
 class Option:
     """One way of a layer.
 
-    A copy takes `firings` turns of `cycles` each for an input, of which copies take their equal
-    share, rounded up.  Each copy costs `held` of each thing that the chip has a number of
-    (crossbars first, then such as SRAM).  However many copies, an input makes `work` for each kind
-    of shared server (in server cycles, such as those of ADCs).  There are at least `copies_least`
-    copies, and at most `copies_most`, 0 for as many as there are firings.  `lead` is how many
-    firings come before the next layer can begin, and `energy_fj` what an input costs but for
-    leakage.
+    A copy takes `firings` turns of `cycles` each for an input, which copies deal out, whole or in
+    `parts`; a part of a turn takes `least_cycles` and its share of the rest.  Each copy costs
+    `held` of each thing that the chip has a number of (crossbars first, then such as SRAM).
+    However many copies, an input makes `work` for each kind of shared server (in server cycles,
+    such as those of ADCs).  There are at most `copies_most` copies, 0 for as many as have something
+    to do; or those that are `fixed`, dealing out so many turns at a time (0: whole ones).  `lead`
+    is how many firings come before the next layer can begin, and `energy_fj` what an input costs
+    but for leakage.
     """
 
     firings: int
@@ -32,11 +44,19 @@ class Option:
     copies_most: int = 0
     lead: int = 0
     energy_fj: int = 0
-    copies_least: int = 1
+    parts: int = 1
+    least_cycles: int = 0
+    fixed: tuple[int, int] | None = None
 
     @property
     def most(self) -> int:
-        return min(self.copies_most or self.firings, self.firings)
+        places = self.firings * self.parts
+        return min(self.copies_most or places, places)
+
+    def cycles_of(self, places: Ints, rows: Ints) -> Ints:
+        """What so many places in so many rows, or parts of them, come to."""
+        spread = self.cycles - self.least_cycles
+        return np.asarray(rows * self.least_cycles + -(-places * spread // self.parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +74,12 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Option number `option` of a layer, and how many copies of it."""
+    """Option number `option` of a layer, and how many copies of it; `share`: how many of its
+    firings they deal out at a time, 0 where each takes whole ones."""
 
     option: int
     copies: int
+    share: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +106,13 @@ class Plan:
 class Candidates:
     """All that a layer may become: an option with a number of copies, one row each.
 
-    i64[n]: `option`, `copies`, `time` per input, `lead` time before the next layer begins,
+    i64[n]: `option`, `copies`, `share`, `time` per input, `lead` time before the next layer begins,
     `energy_fj`; `held` and `work` i64[n, kinds].  Rows are sorted by rising time, then the rest.
     """
 
     option: Ints
     copies: Ints
+    share: Ints
     time: Ints
     lead: Ints
     energy_fj: Ints
@@ -108,6 +131,7 @@ class Candidates:
         return Candidates(
             self.option[kept],
             self.copies[kept],
+            self.share[kept],
             self.time[kept],
             self.lead[kept],
             self.energy_fj[kept],
@@ -125,37 +149,32 @@ def candidates_of(options: tuple[Option, ...], budget: Budget) -> Candidates:
     joined = np.concatenate(parts)
     order = np.lexsort(joined.T[[1, 0, *range(joined.shape[1] - 1, 1, -1)]])
     rows = joined[order]
-    option, copies, time, lead, energy_fj = rows[:, :5].T
-    held, work = np.split(rows[:, 5:], [len(budget.held)], axis=1)
-    return Candidates(option, copies, time, lead, energy_fj, held, work)
+    option, copies, time, lead, energy_fj, share = rows[:, :6].T
+    held, work = np.split(rows[:, 6:], [len(budget.held)], axis=1)
+    return Candidates(option, copies, share, time, lead, energy_fj, held, work)
 
 
 def rows_of(number: int, option: Option, budget: Budget) -> Ints:
-    """Option, copies, time, lead, energy, costs...: i64[n, 5 + costs]."""
+    """Option, copies, time, lead, energy, share, costs...: i64[n, 6 + costs]."""
     if len(option.held) != len(budget.held) or len(option.work) != len(budget.servers):
         raise ValueError("options and budget speak of different things")
     room = [have // need for have, need in zip(budget.held, option.held, strict=True) if need]
-    most = min([option.most, *room])
-    copies = np.union1d(useful_copies(option.firings, most), useful_copies(option.lead, most))
-    if option.copies_least > 1:
-        least = np.arange(option.copies_least, min(option.copies_least, most) + 1)
-        copies = np.union1d(copies[copies >= option.copies_least], least)
-    turns = -(-option.firings // copies)
+    dealt = deals_of(option, min([option.most, *room]))
+    copies = dealt.copies
     costs = copies[:, None] * np.array(option.held, np.int64)
     work = np.broadcast_to(np.array(option.work, np.int64), (len(copies), len(option.work)))
-    lead = -(-option.lead // copies) * option.cycles
-    fixed = (np.full_like(copies, number), copies, turns * option.cycles, lead)
+    time = option.cycles_of(dealt.places, dealt.rows)
+    lead = option.cycles_of(dealt.lead_places, dealt.lead_rows)
     energy = np.full_like(copies, option.energy_fj)
-    return np.column_stack([*fixed, energy, costs, work])
+    fixed = (np.full_like(copies, number), copies, time, lead, energy, dealt.share)
+    return np.column_stack([*fixed, costs, work])
 
 
-def useful_copies(firings: int, most: int) -> Ints:
-    """The fewest copies, up to `most`, for each number of turns that a copy can have left."""
-    if most < 1:
-        return np.empty(0, np.int64)
-    copies = np.arange(1, most + 1, dtype=np.int64)
-    turns = -(-firings // copies)
-    return copies[np.diff(turns, prepend=firings + 1) < 0]
+def deals_of(option: Option, most: int) -> Deals:
+    """What up to so many copies of an option can do."""
+    sizes = option.firings, option.parts, option.lead
+    found = deals(*sizes) if option.fixed is None else deal_of(*sizes, *option.fixed)
+    return found.select(found.copies <= most)
 
 
 def plan_of(
@@ -174,7 +193,7 @@ def plan_of(
     slowest = [int(layer.time[row]) for layer, row in zip(layers, rows, strict=True)]
     interval = max([0, *slowest, *busy])
     choices = (
-        Choice(int(layer.option[row]), int(layer.copies[row]))
+        Choice(int(layer.option[row]), int(layer.copies[row]), int(layer.share[row]))
         for layer, row in zip(layers, rows, strict=True)
     )
     least = interval if objective is None else objective

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Mapping as Dict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 from nmc.ir.graph import Node
@@ -15,7 +15,7 @@ from nmc.ir.stage_time import StageTime, StageTimes
 from nmc.ir.target import Target
 from nmc.passes.replicating.choose import reduced
 from nmc.passes.replicating.options import Budget, Option, candidates_of
-from nmc.passes.tiling.dividing import cut, most_copies, piece_cuts
+from nmc.passes.tiling.dividing import cut, most_copies, parts_of_row, piece_cuts
 from nmc.passes.tiling.layers import Layer, Way
 from nmc.passes.tiling.laying import laid, layer_of
 from nmc.passes.tiling.spelling import WayName
@@ -38,11 +38,13 @@ MOST_SRAM = 0.4
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Where a layer is cut into pieces, the crossbars of all of them, and the time of a copy,
-    which is that of its first piece."""
+    which is that of its first piece.  A part of a row takes `least_cycles`, and its share of what
+    is left of the whole row's time."""
 
     cuts: tuple[int, ...]
     crossbars: int
     time: StageTime
+    least_cycles: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,19 @@ class Shapes:
             cuts = piece_cuts(self.mapping, stage, tiles, self.nodes, self.target)
         pieces = list(cut(self.mapping, stage, tiles, cuts, self.target))
         time = self.clock.of(self.mapping, *pieces[0], self.nodes)
-        return Parts(cuts, sum(len(its) for _, its in pieces), time)
+        least = self._least_cycles(*pieces[0], time)
+        return Parts(cuts, sum(len(its) for _, its in pieces), time, least)
+
+    def _least_cycles(self, stage: Stage, tiles: list[Tile], whole: StageTime) -> int:
+        """What is left of a firing's time if there is ever less to read: from a firing of one read
+        and one of all."""
+        parts = parts_of_row(self.mapping, stage)
+        if parts == 1:
+            return 0
+        single = replace(stage, copies=parts, share=1, pixels=min(stage.pixels, stage.grid[1]))
+        alone = self.clock.of(self.mapping, single, tiles, self.nodes).firing_cycles
+        each = (whole.firing_cycles - alone) / (parts - 1)
+        return max(0, int(alone - each))
 
     def _kin(self, stage: Stage) -> object:
         """What stages that take the same time have in common."""
@@ -169,6 +183,8 @@ class Shapes:
             held=(shape.parts.crossbars, -(-self._chip_bytes(shape) // KIB), sequencers),
             work=(pieces * count * conversions, ceil(pieces * count * time.vector_cycles)),
             copies_most=most_copies(self.mapping, stage),
+            parts=parts_of_row(self.mapping, stage),
+            least_cycles=shape.parts.least_cycles,
         )
 
     def _chip_bytes(self, shape: Shape) -> int:
@@ -209,11 +225,24 @@ def memory_of(mapping: Mapping, stage: Stage, nodes: Dict[str, Node]) -> int:
 
 def useful(layer: Layer, ways: tuple[Way, ...], room: int) -> Iterator[WayName]:
     """The ways but the first, the plain one, that with some number of copies within `room`
-    crossbars are beaten by no other way with any; those of fewer crossbars first."""
+    crossbars, of whole rows or of parts, are beaten by no other way with any; those of fewer
+    crossbars first."""
+    found = {*_unbeaten(ways, room, parted=False), *_unbeaten(ways, room, parted=True)}
+    for number in sorted(found, key=lambda i: (ways[i].crossbars, i)):
+        yield ways[number].name
+
+
+def _unbeaten(ways: tuple[Way, ...], room: int, *, parted: bool) -> list[int]:
     options = tuple(
-        Option(w.firings, w.firing_cycles, (w.crossbars,), (w.adc_cycles_per_input,)) for w in ways
+        Option(
+            w.firings,
+            w.firing_cycles,
+            (w.crossbars,),
+            (w.adc_cycles_per_input,),
+            parts=w.reads if parted else 1,
+        )
+        for w in ways
     )
     table = reduced(candidates_of(options, Budget((room,), (1,))))
     found = sorted(set(table.option.tolist()) - {0}, key=lambda i: (ways[i].crossbars, i))
-    for i in found[:MOST_WAYS]:
-        yield ways[i].name
+    return found[:MOST_WAYS]

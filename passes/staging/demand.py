@@ -12,7 +12,7 @@ from nmc.ir import ops
 from nmc.ir.graph import Node, Value
 from nmc.ir.layout import Digit, Form, image_form, token_form
 
-__all__ = ["default_form", "demanded_form", "reduced_form"]
+__all__ = ["default_form", "demanded_form", "is_seen_often", "reduced_form"]
 
 _IMAGES = (
     ops.QConv,
@@ -67,6 +67,29 @@ def _wanted_by(node: Node, value: Value, seen: set[int]) -> Form | None:
         case _:
             same = node.outputs and node.output.type.shape == shape
             return _demand(node.output, seen) if same else None
+
+
+def is_seen_often(value: Value) -> bool:
+    """Whether rows of a value are wanted more than once: by several nodes, or by windows that
+    overlap, so that copies of their layer want the same rows."""
+    users = list(value.users)
+    while len(users) == 1 and isinstance(users[0].op, ops.Reshape | ops.Transpose):
+        users = list(users[0].output.users)
+    return len(users) > 1 or any(map(_overlaps, users))
+
+
+def _overlaps(node: Node) -> bool:
+    match node.op:
+        case ops.QConv(strides=strides):
+            kernel = node.operand(1).type.shape[2:]
+        case (
+            ops.MaxPool(kernel=kernel, strides=strides)
+            | ops.QAvgPool(kernel=kernel, strides=strides)
+        ):
+            pass
+        case _:
+            return False
+    return any(size > step for size, step in zip(kernel, strides, strict=True))
 
 
 def reduced_form(shape: tuple[int, ...], axes: tuple[int, ...]) -> Form:

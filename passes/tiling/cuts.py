@@ -9,6 +9,7 @@ outputs alone: what lies outside needs neither cells nor conversions.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -122,9 +123,10 @@ def reach(matrix: Matrix, axis: int, count: Ints, low: Ints, high: Ints) -> tupl
     return np.maximum(-((span - 1 - low) // step), 0), np.minimum(high // step, count - 1)
 
 
+@lru_cache(maxsize=4096)
 def cuts_of(
     matrix: Matrix, grid: tuple[int, int], rows_per_crossbar: int, outputs_per_crossbar: int
-) -> list[Cut]:
+) -> tuple[Cut, ...]:
     """Tiles of a grid's matrix, columns before rows: those of neighbouring outputs follow."""
     bands = bands_of(matrix, np.array([grid], np.int64), rows_per_crossbar)
     cuts = [
@@ -134,4 +136,4 @@ def cuts_of(
         )
         for start in range(int(output0), int(output0 + outputs), outputs_per_crossbar)
     ]
-    return sorted(cuts, key=lambda cut: (cut.output0, cut.row0))
+    return tuple(sorted(cuts, key=lambda cut: (cut.output0, cut.row0)))

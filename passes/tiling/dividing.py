@@ -1,20 +1,30 @@
-"""Layers as several stages: copies, which take turns row by row, and pieces, which make some of a
-row's channels each."""
+"""Layers as several stages: copies, which deal out rows or parts of rows, and pieces, which make
+some of a row's channels each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Dict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from nmc.ir.graph import Node
 from nmc.ir.mapping import Block, Kind, Mapping, Operand, Role, Stage, Tile
 from nmc.ir.ops import LayerNorm, LogSoftmax, Softmax
+from nmc.ir.shares import widest
 from nmc.ir.target import Target
 from nmc.passes.tiling.laying import tiles_of
 
-__all__ = ["COPIED_KINDS", "channelwise", "cut", "divided", "most_copies", "piece_cuts"]
+__all__ = [
+    "COPIED_KINDS",
+    "Copies",
+    "channelwise",
+    "cut",
+    "divided",
+    "most_copies",
+    "parts_of_row",
+    "piece_cuts",
+]
 
 COPIED_KINDS = (Kind.MATRIX, Kind.WINDOW, Kind.ROWS, Kind.CONCAT, Kind.REORDER)
 """Kinds that make each of their output rows by itself."""
@@ -34,9 +44,18 @@ columns are grids of outputs."""
 
 
 def most_copies(mapping: Mapping, stage: Stage) -> int:
-    """As many as have a row to make."""
+    """As many as have a row, or a part of one, to make."""
+    if stage.kind not in COPIED_KINDS:
+        return 1
     rows = mapping.streams[stage.output].rows
-    return -(-rows // stage.grid[0]) if stage.kind in COPIED_KINDS else 1
+    return -(-rows // stage.grid[0]) * parts_of_row(mapping, stage)
+
+
+def parts_of_row(mapping: Mapping, stage: Stage) -> int:
+    """Into how many parts copies can divide a row, or the rows of a grid: the reads of a matrix."""
+    if stage.kind is not Kind.MATRIX:
+        return 1
+    return -(-mapping.streams[stage.output].cols // stage.grid[1])
 
 
 def piece_cuts(
@@ -111,11 +130,25 @@ def channelwise(mapping: Mapping, stage: Stage, nodes: Dict[str, Node]) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """`count` copies of a layer, which deal out `share` rows (or grids of rows) at a time; 0 stands
+    for as many as there are copies."""
+
+    count: int = 1
+    share: int = 0
+
+    @property
+    def shared(self) -> int:
+        """Rows after which they begin again."""
+        return self.share or self.count
+
+
 def divided(
-    mapping: Mapping, copies: Dict[int, int], cuts: Dict[int, tuple[int, ...]], target: Target
+    mapping: Mapping, copies: Dict[int, Copies], cuts: Dict[int, tuple[int, ...]], target: Target
 ) -> Mapping:
-    """The mapping with so many copies of the stages that `copies` names, each cut into pieces at
-    the channels that `cuts` names.
+    """The mapping with the copies of stages that `copies` names, each cut into pieces at the
+    channels that `cuts` names.
 
     Before placement: stages and tiles have no cores yet, and each stage is a whole layer.
     """
@@ -127,20 +160,31 @@ def divided(
         mine.setdefault(tile.stage, []).append(tile)
     for index, stage in enumerate(mapping.stages):
         pieces = list(cut(mapping, stage, mine.get(index, []), cuts.get(index, ()), target))
-        count = copies.get(index, 1)
+        wanted = copies.get(index, Copies())
+        count, share = wanted.count, 0 if wanted.share == wanted.count else wanted.share
         first = len(stages)
         for copy in range(count):
             for piece, its in pieces:
                 name = f"{stage.name}.{copy}" if count > 1 else stage.name
                 name += f":{piece.piece}" if len(pieces) > 1 else ""
                 tiles += [replace(tile, stage=len(stages)) for tile in its]
-                stages.append(replace(piece, name=name, copies=count, copy=copy))
+                made = replace(piece, name=name, copies=count, copy=copy, share=share)
+                stages.append(_in_runs(mapping, made))
         places.append(range(first, len(stages)))
     streams = tuple(
         replace(stream, producers=tuple(n for old in stream.producers for n in places[old]))
         for stream in mapping.streams
     )
     return replace(mapping, streams=streams, stages=tuple(stages), tiles=tuple(tiles))
+
+
+def _in_runs(mapping: Mapping, stage: Stage) -> Stage:
+    """A copy with runs of pixels that divide the parts of rows that it makes about evenly."""
+    if not stage.share:
+        return stage
+    pixels, each = widest(mapping, stage), stage.grid[1]
+    runs = -(-pixels // stage.pixels)
+    return replace(stage, pixels=min(pixels, -(-pixels // (runs * each)) * each))
 
 
 def cut(

@@ -13,14 +13,13 @@ import numpy as np
 
 from nmc.ir.pareto import nondominated
 from nmc.ir.target import Target
-from nmc.passes.tiling.cuts import Cut, cuts_of
 from nmc.passes.tiling.grids import fits_memory, groupings, is_depthwise, most_together
 from nmc.passes.tiling.layers import Layer, Way
 from nmc.passes.tiling.measuring import measured
 from nmc.passes.tiling.spelling import VECTOR, WayName
 from nmc.passes.tiling.timing import vector_cycles
 
-__all__ = ["block_cuts", "evaluate", "vector_way", "ways_of"]
+__all__ = ["evaluate", "vector_way", "ways_of"]
 
 
 def ways_of(
@@ -70,17 +69,6 @@ def evaluate(layer: Layer, target: Target, name: WayName, *, sharing: int = 0) -
     sharing = sharing or target.adc.crossbars_per_cluster
     (way,) = measured(layer, target, max(name.together, 1), grids, sharing)
     return way
-
-
-def block_cuts(layer: Layer, target: Target, name: WayName) -> list[tuple[int, list[Cut]]]:
-    """Per block of the layer (a gather each, of so many groups): (groups, its tiles)."""
-    rows, outputs = target.crossbar.rows, target.outputs_per_crossbar
-    together = max(name.together, 1)
-    return [
-        (count, cuts_of(layer.matrix(count), name.grid, rows, outputs))
-        for first in range(0, layer.groups, together)
-        for count in (min(together, layer.groups - first),)
-    ]
 
 
 def vector_way(layer: Layer, target: Target) -> Way:

@@ -63,8 +63,8 @@ def shared_model() -> Graph:
 
 
 ONE_COPY = (
-    "@front, quantize, stage, tile, replicate{objective=crossbars}, place, schedule-adc, buffers, "
-    "codegen"
+    "@front, quantize{border=%s}, stage, tile, replicate{objective=crossbars}, place, "
+    "schedule-adc, buffers, codegen"
 )
 """The pipeline in which each layer is one stage, called like it."""
 
@@ -92,9 +92,10 @@ def compiled(
     )
 
 
-def one_copy(model: str) -> Contents:
-    """`chip` or `shared`, each layer of which is one stage."""
-    return compiled(model, passes=ONE_COPY)
+def one_copy(model: str, border: str = "chip") -> Contents:
+    """`chip` or `shared`, each layer of which is one stage; recoding, too, unless the host does
+    it."""
+    return compiled(model, passes=ONE_COPY % border)
 
 
 def inputs_for(contents: Contents, samples: int, seed: int = 1) -> dict[str, Array]:

@@ -43,6 +43,22 @@ def test_equals_the_graph_on_an_exact_machine(model: str, inflight: int) -> None
             np.testing.assert_array_equal(run.outputs[name][i], array[0])
 
 
+@pytest.mark.parametrize("bits", [8, 5])
+@pytest.mark.parametrize("border", ["host", "chip"])
+def test_numbers_beyond_all_ranges_are_recoded_as_the_graph_says(border: str, bits: int) -> None:
+    """Ties, both infinities, NaN and what no integer stands for; by the host and on the chip."""
+    passes = f"@front, quantize{{border={border}}}, @back"
+    contents = compiled("chip", "exact-128", f"numbers.input_bits={bits}", passes=passes)
+    scale = next(n.op.scale for n in contents.graph if isinstance(n.op, ops.Quantize))
+    ties = (np.arange(-40, 45) + 0.5) * np.float32(scale)
+    odd = [np.nan, -np.nan, np.inf, -np.inf, 3.4e38, -3.4e38, 1e-45, -0.0, 0.0]
+    image = np.resize(np.array([*ties, *odd], np.float32), (2, 3, 6, 5))
+    run = execute(contents, {"image": image})
+    for i in range(2):
+        wanted = interpreted(contents.graph, {"image": image}, i)
+        np.testing.assert_array_equal(run.outputs["scores"][i], wanted["scores"][0])
+
+
 def test_outputs_have_samples_first() -> None:
     contents = compiled("shared")
     run = execute(contents, inputs_for(contents, 2))
@@ -63,8 +79,10 @@ def test_parts_of_a_batch_give_the_same_as_the_whole() -> None:
 def test_steps_run_in_order_and_add_up() -> None:
     contents = compiled("shared")
     run = execute(contents, inputs_for(contents, 2), inflight=2)
-    assert [s.kind for s in run.steps] == [StepKind.CHIP, StepKind.HOST, StepKind.CHIP]
-    assert [s.result is None for s in run.steps] == [False, True, False]
+    host, chip = StepKind.HOST, StepKind.CHIP
+    assert [s.kind for s in run.steps] == [host, chip, host, chip]
+    assert [s.result is None for s in run.steps] == [True, False, True, False]
+    assert [s.recodes for s in run.steps] == [True, False, False, False]
     first, second = run.results
     assert run.cycles == first.cycles + second.cycles
     assert run.latency_cycles == first.cycles + second.latency_cycles

@@ -66,7 +66,7 @@ def test_stages_say_which_layers_they_are() -> None:
 def test_a_layer_is_the_sum_of_its_parts(model: str) -> None:
     contents = compiled(model)
     report = report_data(contents)
-    alone = {stage.name: stage for stage in report_data(one_copy(model)).stages}
+    alone = {stage.name: stage for stage in report_data(one_copy(model, "host")).stages}
     assert [p.name for p in report.parts] == [s.name for s in contents.mapping.stages]
     assert [stage.name for stage in report.stages] == list(alone)
     assert any(stage.copies > 1 for stage in report.stages)
@@ -153,7 +153,7 @@ def test_streams_and_rings() -> None:
 def test_host_steps_say_what_and_why() -> None:
     report = report_data(compiled("shared"))
     (host,) = report.host
-    assert host.step == "1-host"
+    assert host.step == "2-host"
     assert [node.op for node in host.nodes] == ["CumSum"]
     assert host.nodes[0].onnx_nodes == ("sum",)
     assert host.nodes[0].unit == Unit.HOST
@@ -161,6 +161,21 @@ def test_host_steps_say_what_and_why() -> None:
     assert host.mac_share == 0
     assert report.totals.host_nodes == 1
     assert [d.code for d in report.diagnostics if d.severity == "warning"] == ["random-calibration"]
+
+
+def test_the_border_says_what_the_host_recodes() -> None:
+    contents = compiled("shared")
+    report = report_data(contents)
+    assert [(b.value, b.enters, b.dtype, b.stored) for b in report.border] == [
+        ("image", True, "f32", "u8"),
+        ("relu1.real", False, "f32", "u8"),
+        ("summed", True, "f32", "u8"),
+    ]
+    image = report.border[0]
+    quant = contents.graph.nodes[0].output.type.quant
+    assert quant is not None
+    assert (image.scale, image.zero_point, image.elements) == (quant.scale, quant.zero_point, 48)
+    assert report_data(one_copy("shared")).border == ()
 
 
 def test_report_is_plain_json() -> None:

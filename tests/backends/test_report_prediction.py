@@ -8,7 +8,8 @@ from nmc.backends.energy import energy_of
 from nmc.backends.energy.runs import mac_count
 from nmc.backends.report_comparison import Compared, compare, steady_interval
 from nmc.backends.report_data import report_data
-from nmc.backends.report_prediction import predicted_energy, program_events, unit_text
+from nmc.backends.report_limits import unit_text
+from nmc.backends.report_prediction import predicted_energy, program_events
 from nmc.backends.simulator.fast import run_timing
 from nmc.ir.layers import layers_of
 from tests.backends.models import compiled

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nmc.backends.simulator import simulate
 from nmc.frontend import import_model
 from nmc.ir.design import Calibration, Design
 from nmc.ir.diagnostics import Report
@@ -18,6 +17,7 @@ from nmc.passes.book import PASSES
 from nmc.passes.replicate import Replicate
 from nmc.passes.tile import TileMatrices
 from nmc.targets import load
+from tests.passes.lowering import run_machine
 
 # All but the LSTM, whose recurrence runs on the host (tests/nmc/cli/test_commands.py).
 MODELS = [
@@ -58,13 +58,10 @@ def check(design: Design) -> None:
     """Two lanes of two inputs in flight: bit for bit what the interpreter says, without a race."""
     graph = design.graph
     inputs = {v.name: made_up(v, 4, 1) for v in graph.inputs}
-    framed = {n: a[:, None] for n, a in inputs.items()}
-    (program,) = design.programs
-    result = simulate(program, design.target, framed, inflight=2)
+    got, result = run_machine(design, inputs, inflight=2)
     assert not result.races
     for output, wanted in run_graph_batch(graph, inputs).items():
-        got = result.outputs[output].reshape(wanted.shape)
-        np.testing.assert_array_equal(got, wanted, err_msg=output)
+        np.testing.assert_array_equal(got[output], wanted, err_msg=output)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -130,7 +130,7 @@ CASES: list[tuple[Change, str]] = [
     (nth("stages", 0, grid=(0, 1)), "grid[0] is 0"),
     (gridded((5, 1), 336), "grid is 5 rows of 1, its output has 4 of 5"),
     (nth("stages", 0, grid=(1, 2)), "a read's window and its channels give 192"),
-    (nth("stages", 0, pixels=2), "pixels is 2; a row of 5 is no number"),
+    (nth("stages", 0, pixels=2), "pixels is 2; 5 of a row are no number"),
     (nth("stages", 0, pixels=-1), "pixels is -1"),
     (gridded((1, 2), 192, kind=Kind.ROWS), "but its kind is rows"),
     (gridded((1, 2), 192), "has 5760 weights, its tiles have"),

@@ -110,7 +110,9 @@ def test_sums_of_weights_are_those_of_the_columns() -> None:
     graph = conv_graph(2, 4, 6)
     stage = stage_of((), ((4, 1),))
     matrix = block_matrix(graph.nodes[0], stage, Block(0, 4, 0, 6, 24))
-    np.testing.assert_array_equal(weight_sums(graph.nodes[0]), matrix.sum(axis=0, dtype=np.int64))
+    sums = matrix.sum(axis=0, dtype=np.int64)
+    np.testing.assert_array_equal(weight_sums(graph.nodes[0]), sums)
+    np.testing.assert_array_equal(weight_sums(graph.nodes[0], slice(1, 3)), sums[1:3])
 
 
 def test_channels_in_another_order_move_the_rows() -> None:

@@ -153,6 +153,25 @@ def test_without_sharing_nothing_is_slower() -> None:
     assert all(a <= b for a, b in zip(calm, shared, strict=True))
 
 
+def test_whoever_sets_the_pace_is_busy_all_the_time() -> None:
+    step = predicted(compiled(straight, "spin-128"))
+    by_time = sorted(step.stages, key=lambda stage: stage.time.input_cycles)
+    assert by_time[-1].busy_cycles == pytest.approx(step.interval_cycles, rel=0.01)
+    for stage in by_time:
+        assert stage.busy_cycles <= 1.01 * step.interval_cycles
+    assert by_time[0].busy_cycles < step.interval_cycles / 2
+
+
+def test_sharing_adcs_makes_layers_busy_for_longer() -> None:
+    design = compiled(residual, "spin-128", copies=True)
+    mapping = mapping_of(design)
+    times = stage_times(mapping, design.graph, design.target)
+    shared = play(mapping, design.target, times, 8).busy_cycles
+    calm = play(mapping, design.target, times, 8, sharing=False).busy_cycles
+    assert sum(calm.values()) < sum(shared.values())
+    assert any(calm[n] < 0.9 * shared[n] for n in times)
+
+
 @pytest.mark.parametrize("copies", [False, True])
 @pytest.mark.parametrize("net", NETS)
 def test_what_is_too_large_to_play_is_passed_through(

@@ -66,10 +66,12 @@ class Listener:
     """Notes what an observer is told."""
 
     def __init__(self) -> None:
+        self.started_passes: list[str] = []
         self.ended_passes: list[tuple[str, int]] = []
 
     def starts(self, index: int, total: int, step: Pass) -> None:
         self.index = index
+        self.started_passes.append(step.name)
 
     def ended(self, step: Pass, design: Design, changed: bool, wall_s: float) -> None:
         self.ended_passes.append((step.name, self.index))
@@ -79,3 +81,18 @@ def test_every_pass_is_seen_to_end_once_however_often_it_was_tried() -> None:
     listener = Listener()
     nmc.compile(DIGITS, "exact-128", mesh="auto", observer=listener)
     assert listener.ended_passes == [(step.name, i) for i, step in enumerate(PASSES)]
+
+
+def test_what_fits_the_first_mesh_is_placed_there_once() -> None:
+    listener = Listener()
+    compiled = nmc.compile(DIGITS, "exact-128", mesh="auto", observer=listener)
+    target = compiled.contents.target
+    assert target.cores == -(-len(compiled.contents.mapping.tiles) // target.core.crossbars)
+    assert listener.started_passes.count("place") == 1 + 1  # tried, and then told of
+
+
+def test_what_no_mesh_can_mend_is_not_tried_on_many() -> None:
+    listener = Listener()
+    with pytest.raises(NmcError):
+        nmc.compile(DIGITS, "exact-128", mesh="auto", set=["core.sram_kib=1"], observer=listener)
+    assert listener.started_passes.count("place") == 3  # two small ones, and one large enough

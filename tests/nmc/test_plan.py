@@ -53,38 +53,48 @@ def test_layers_and_keys_may_be_left_out() -> None:
     text = HEAD + '[layers."a/b c"]\ncuts = []\n[layers]\nd = {copies = 2}\n'
     assert parse_plan(text, "p.toml") == {
         "a/b c": Decision(cuts=(), loc=Loc("p.toml", 2, 1, 17, '[layers."a/b c"]')),
-        "d": Decision(copies=2, loc=Loc("p.toml")),
+        "d": Decision(copies=2, loc=Loc("p.toml", 5, 1, 17, "d = {copies = 2}")),
     }
 
 
 @pytest.mark.parametrize(
-    ("text", "said", "line"),
+    ("text", "said", "line", "column"),
     [
-        (HEAD + "[layers.a]\ncopies = 0\n", "`copies` of `a`", 2),
-        (HEAD + "[layers.a]\ncopies = true\n", "`copies` of `a`", 2),
-        (HEAD + '[layers.a]\ncopies = "2"\n', "`copies` of `a`", 2),
-        (HEAD + "\n[layers.a]\nway = 3\n", "`way` of `a`", 3),
-        (HEAD + "[layers.a]\ncuts = [0]\n", "`cuts` of `a`", 2),
-        (HEAD + "[layers.a]\ncuts = 4\n", "`cuts` of `a`", 2),
-        (HEAD + "[layers.a]\ncopeis = 4\n", "unknown key `copeis`", 2),
-        (HEAD + "[layers]\na = 4\n", "`a` is no table", 0),
-        (HEAD + "layers = 4\n", "`layers` is no table", 0),
-        (HEAD + "[layer.a]\ncopies = 1\n", "no key `layer`", 0),
-        ("[layers.a]\ncopies = 1\n", "format is nothing", 0),
-        ('format = "nmc-plan 9"\n', "format is `nmc-plan 9`", 0),
-        (HEAD + "[layers.a]\ncopies = \n", "not valid TOML", 3),
-        (HEAD + "[layers.a]\n[layers.a]\n", "not valid TOML", 3),
-        ("[" * 5000, "not valid TOML", 1),
+        (HEAD + "[layers.a]\ncopies = 0\n", "`copies` of `a`", 3, 1),
+        (HEAD + '[layers.a]\nway = "im2col"\n\n  copies = true\n', "`copies` of `a`", 5, 3),
+        (HEAD + '[layers.a]\n"copies" = "2"\n', "`copies` of `a`", 3, 1),
+        (HEAD + "\n[layers.a]\nway = 3\n", "`way` of `a`", 4, 1),
+        (HEAD + "[layers.b]\ncuts = [8]\n[layers.a]\ncuts = [0]\n", "`cuts` of `a`", 5, 1),
+        (HEAD + "[layers.a]\ncuts = [\n  4,\n  0,\n]\n", "`cuts` of `a`", 3, 1),
+        (HEAD + "[layers.a]\ncopeis = 4\n", "unknown key `copeis`", 3, 1),
+        (HEAD + "[layers]\na = 4\n", "`a` is no table", 3, 1),
+        (HEAD + "[layers]\na = {copies = 0}\n", "`copies` of `a`", 3, 1),
+        (HEAD + "layers = 4\n", "`layers` is no table", 2, 1),
+        (HEAD + "[layer.a]\ncopies = 1\n", "no key `layer`", 2, 1),
+        (HEAD + "copies = 1\n", "no key `copies`", 2, 1),
+        ("[layers.a]\ncopies = 1\n", "format is nothing", 0, 0),
+        ('\n format = "nmc-plan 9"\n', "format is `nmc-plan 9`", 2, 2),
+        (HEAD + "[layers.a]\ncopies = \n", "not valid TOML", 3, 10),
+        (HEAD + "[layers.a]\n[layers.a]\n", "not valid TOML", 3, 10),
     ],
 )
-def test_what_is_wrong_is_said_with_its_line(text: str, said: str, line: int) -> None:
+def test_what_is_wrong_is_said_with_its_place(text: str, said: str, line: int, column: int) -> None:
     with pytest.raises(NmcError) as raised:
         parse_plan(text, "plan.toml")
     (problem, *_) = raised.value.diagnostics
     assert problem.code == "bad-plan"
     assert said in problem.message
     assert (problem.loc.file, problem.loc.line) == ("plan.toml", line)
+    assert problem.loc.column == column
     assert problem.remedy
+
+
+def test_depth_is_no_way_to_crash() -> None:
+    with pytest.raises(NmcError) as raised:
+        parse_plan("[" * 5000, "plan.toml")
+    (problem,) = raised.value.diagnostics
+    assert "not valid TOML" in problem.message
+    assert problem.loc.line == 1
 
 
 def test_files_that_are_no_plans(tmp_path: Path) -> None:
@@ -110,6 +120,10 @@ def test_the_objective_is_recorded(digits: Path) -> None:
     assert "replicate{objective=latency" in str(done.pipeline)
     assert done.design.outlook is not None
     assert done.design.outlook.objective == "latency"
+    options = nmc.api.contents_from(done).manifest.options
+    assert options["objective"] == "latency"
+    assert options["objective_value"] == done.design.outlook.value
+    assert options["objective_bound"] == done.design.outlook.bound
     with pytest.raises(NmcError) as raised:
         compile_design(wish_of(digits, objective="speed"), Report())
     assert raised.value.diagnostics[0].code == "bad-option"

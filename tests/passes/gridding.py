@@ -15,15 +15,20 @@ from nmc.ir.matrices import nodes_by_result
 from nmc.ir.target import Target
 from nmc.passes.base import mapping_of
 from nmc.passes.book import PASSES
-from nmc.passes.tiling.dividing import channelwise, divided, most_copies
+from nmc.passes.tiling.dividing import Copies, channelwise, divided, most_copies, parts_of_row
 from nmc.passes.tiling.grids import most_together
 from nmc.passes.tiling.laying import laid, layer_of
 from nmc.passes.tiling.spelling import WayName
 from tests.passes.lowering import lowered
 
-__all__ = ["gridded"]
+__all__ = ["dealt", "gridded"]
 
 MOST_ROWS, MOST_PIXELS = 4, 5
+
+SHARED = 0.5
+"""How often the copies of a matrix deal out parts of rows."""
+
+MOST_SHARED = 5
 
 
 def gridded(graph: Graph, target: Target, seed: int, copies: int = 1, cut: float = 0.0) -> Design:
@@ -33,10 +38,9 @@ def gridded(graph: Graph, target: Target, seed: int, copies: int = 1, cut: float
     rng = np.random.default_rng(seed)
     nodes = nodes_by_result(design.graph)
     mapping = in_random_ways(mapping_of(design), nodes, target, rng)
-    numbers = {i: int(rng.integers(1, copies + 1)) for i in range(len(mapping.stages))}
     design.mapping = divided(
         mapping,
-        {i: min(n, most_copies(mapping, mapping.stages[i])) for i, n in numbers.items()},
+        {i: dealt(mapping, s, copies, rng) for i, s in enumerate(mapping.stages)},
         {i: cuts(mapping, s, nodes, cut, rng) for i, s in enumerate(mapping.stages)},
         target,
     )
@@ -45,6 +49,17 @@ def gridded(graph: Graph, target: Target, seed: int, copies: int = 1, cut: float
         pass_().run(design, report)
         report.check()
     return design
+
+
+def dealt(mapping: Mapping, stage: Stage, most: int, rng: np.random.Generator) -> Copies:
+    """Up to so many copies, of whole rows or of parts of them."""
+    count = int(rng.integers(1, most + 1))
+    if stage.kind is Kind.MATRIX and count > 1 and rng.random() < SHARED:
+        made = mapping.streams[stage.output]
+        rows, reads = -(-made.rows // stage.grid[0]), -(-made.cols // stage.grid[1])
+        share = int(rng.integers(1, min(rows, MOST_SHARED) + 1))
+        return Copies(min(count, share * reads), share)
+    return Copies(min(count, most_copies(mapping, stage) // parts_of_row(mapping, stage)))
 
 
 def in_random_ways(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nmc.ir import ops
 from nmc.ir.graph import Graph
-from nmc.ir.mapping import Kind, StepKind
+from nmc.ir.mapping import Kind
 from nmc.ir.mapping_check import check_mapping
 from nmc.ir.matrices import nodes_by_result
 from nmc.ir.rows import firings
@@ -21,7 +21,7 @@ from nmc.ir.vector_work import vector_cycles, vector_work
 from nmc.passes.base import mapping_of
 from tests.ir.test_vector_work import programmed
 from tests.passes.gridding import gridded
-from tests.passes.lowering import roomy, run_both
+from tests.passes.lowering import only_recodes, roomy, run_both
 from tests.passes.nets import Build
 from tests.passes.random_nets import random_net
 from tests.passes.test_codegen import MACHINES
@@ -37,7 +37,7 @@ def check(
     design = gridded(graph, target, seed, copies, cut)
     mapping = mapping_of(design)
     assert check_mapping(mapping, target) == []
-    if [step.kind for step in mapping.steps] != [StepKind.CHIP]:
+    if not only_recodes(design):
         return False
     got, wanted, result = run_both(design, samples=2 * inflight, inflight=inflight)
     for name, array in wanted.items():
@@ -55,13 +55,13 @@ def test_random_grids_are_exact(machine: str, seed: int) -> None:
 @pytest.mark.parametrize("seed", [10, 11, 12, 14, 15, 16, 17, 18])
 def test_copies_and_pieces_of_random_grids_are_exact(seed: int) -> None:
     target = roomy(["crossbar.rows=24", "crossbar.cols=32", *WIDE])
-    assert check(random_net(seed, 9), target, seed, 1 + seed % 2, copies=3, cut=0.3)
+    assert check(random_net(seed, 9), target, seed, 1 + seed % 2, copies=5, cut=0.3)
 
 
 @settings(max_examples=30)
 @given(float_graphs(), st.integers(0, 1 << 16), st.integers(1, 3))
 def test_any_small_net_in_any_way_is_exact(graph: Graph, seed: int, inflight: int) -> None:
-    assume(check(graph, roomy(WIDE), seed, inflight, copies=2, cut=0.2))
+    assume(check(graph, roomy(WIDE), seed, inflight, copies=4, cut=0.2))
 
 
 def dilated_and_strided() -> Graph:

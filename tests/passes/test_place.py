@@ -20,7 +20,7 @@ from nmc.passes.book import PASSES
 from nmc.passes.place import Place
 from nmc.targets import load, override
 from tests.passes.designs import design_of, normal_inputs
-from tests.passes.lowering import laid_out, lowered, roomy, run_both
+from tests.passes.lowering import chip_step, laid_out, lowered, roomy, run_both
 from tests.passes.nets import Build
 
 Clusters = Literal["balanced", "first-fit", "one-stage"]
@@ -63,7 +63,8 @@ def compiled(graph: Graph, target: Target, place: Place) -> Design:
 
 def busiest(target: Target, clusters: Clusters) -> int:
     """Of the net that shrinks."""
-    return adc_balance(placed(shrinking(), target, clusters=clusters), target, 0).busiest
+    mapping = placed(shrinking(), target, clusters=clusters)
+    return adc_balance(mapping, target, chip_step(mapping)).busiest
 
 
 @pytest.mark.parametrize("clusters", ["balanced", "first-fit", "one-stage"])
@@ -93,7 +94,7 @@ def test_first_fit_keeps_a_matrix_that_fits_into_one_core_there() -> None:
 def test_hot_tiles_are_spread_as_far_as_the_bound_asks() -> None:
     target = roomy(["crossbar.rows=32"])
     mapping = placed(chain(4), target)
-    balance = adc_balance(mapping, target, 0)
+    balance = adc_balance(mapping, target, chip_step(mapping))
     assert balance.busiest == balance.bound
 
 
@@ -183,6 +184,10 @@ def test_too_many_tiles_name_a_mesh_that_would_do() -> None:
     assert problem.exit is Exit.DOES_NOT_FIT
     needed = int(problem.message.split(" needs ")[1].split()[0])
     assert "8" in problem.message
+    assert problem.notes
+    counts = [int(note.split(" needs ")[1].split(",")[0]) for note in problem.notes]
+    assert counts == sorted(counts, reverse=True)
+    assert sum(counts) == needed  # of three layers, whole ones, whatever pieces they are cut into
     side = int(problem.remedy.split(" mesh of ")[1].split("x")[0])
     wide = override(tiny, [f"mesh.width={side}", f"mesh.height={side}"])
     assert len(laid_out(chain(3, 16), wide, until="place").tiles) == needed

@@ -50,6 +50,31 @@ def test_a_value_with_two_users_is_left_alone() -> None:
     assert kinds(mapping) == [Kind.ROWS, Kind.MATRIX, Kind.ROWS, Kind.ROWS]
 
 
+@pytest.mark.parametrize(
+    ("kernel", "stride", "wanted"),
+    [
+        (1, 1, [Kind.MATRIX]),
+        (2, 2, [Kind.MATRIX]),
+        (3, 1, [Kind.ROWS, Kind.MATRIX]),
+        (3, 2, [Kind.ROWS, Kind.MATRIX]),
+    ],
+)
+def test_rows_that_several_windows_want_are_fetched_once(
+    kernel: int, stride: int, wanted: list[Kind]
+) -> None:
+    net = Build(1, 3, 8, 8)
+    mapping = staged(net.done(net.conv(net.x, 4, kernel=kernel, stride=stride, pad=0)))
+    assert kinds(mapping) == wanted
+    (fetched,) = (s for s in mapping.streams if s.source is not None)
+    assert fetched.dtype == "u8"
+
+
+def test_what_two_layers_take_is_fetched_once() -> None:
+    net = Build(1, 6)
+    mapping = staged(net.done(net.dense(net.x, 4), net.dense(net.x, 5)))
+    assert kinds(mapping) == [Kind.ROWS, Kind.MATRIX, Kind.MATRIX]
+
+
 def test_channels_last_input_costs_no_relayout() -> None:
     net = Build(1, 8, 8, 3)
     image = net.emit(ops.Transpose((0, 3, 1, 2)), net.x)
@@ -102,7 +127,8 @@ def test_what_only_the_host_knows_splits_the_chip_in_two() -> None:
     first = net.relu(net.conv(net.x, 4))
     middle = net.emit(ops.Lrn(3), first)
     mapping = staged(net.done(net.conv(middle, 4)))
-    assert [s.kind for s in mapping.steps] == [StepKind.CHIP, StepKind.HOST, StepKind.CHIP]
+    host, chip = StepKind.HOST, StepKind.CHIP
+    assert [s.kind for s in mapping.steps] == [host, chip, host, chip]  # the first recodes alone
     assert [s.step for s in mapping.stages] == sorted(s.step for s in mapping.stages)
     for before, after in zip(mapping.steps, mapping.steps[1:], strict=False):
         assert set(after.inputs) <= set(before.outputs)

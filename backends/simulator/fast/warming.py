@@ -17,12 +17,16 @@ import numpy as np
 
 from nmc.backends.simulator.fast.jit import at_hand
 from nmc.backends.simulator.fast.loop import run_events
+from nmc.backends.simulator.fast.subsets import add_tile, cut_groups, note_patterns
 from nmc.backends.simulator.fast.values import Group, execute_rows, move, note_stores
 from nmc.backends.simulator.fast.vectors import place_in, scratch
 
-__all__ = ["compile_kernels", "compile_values", "needs_compiling"]
+__all__ = ["compile_kernels", "compile_values", "lossy_missing", "needs_compiling"]
 
 KERNELS: tuple[Any, ...] = (run_events, note_stores, execute_rows, move)
+LOSSY: tuple[Any, ...] = (note_patterns, cut_groups, add_tile)
+"""Of reads whose conversions can lose something."""
+
 PATIENCE_S = 120.0
 
 type_of: Any = numba.typeof
@@ -32,6 +36,12 @@ def needs_compiling() -> bool:
     """Whether the next run will first compile kernels, which takes some ten seconds and happens
     once for an installation: to be announced to those who wait."""
     return not all(map(at_hand, KERNELS))
+
+
+def lossy_missing() -> bool:
+    """Whether the first lossy read will first compile kernels of its own, which takes a few
+    seconds, once for an installation."""
+    return not all(map(at_hand, LOSSY))
 
 
 def compile_kernels() -> None:

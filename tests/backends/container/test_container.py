@@ -91,8 +91,8 @@ def test_members_are_those_of_the_manual(tmp_path: Path) -> None:
         assert archive.read("mimetype") == b"application/vnd.nmc.mapping+zip"
         assert {info.date_time for info in infos} == {(1980, 1, 1, 0, 0, 0)}
         steps = [step.name for step in compiled("shared").mapping.steps]
-        assert len(steps) == 3
-        chip, host, last = steps
+        assert len(steps) == 4
+        _, chip, host, last = steps
         for name in (chip, last):
             for end in (".json", ".words.npy", ".images.npy", ".asm"):
                 assert f"program/{name}{end}" in names
@@ -114,7 +114,7 @@ def test_members_open_with_ordinary_tools(tmp_path: Path) -> None:
         np.testing.assert_array_equal(levels, contents.programs[0].tiles[0].levels)
         assert mapping_from_json(archive.read("mapping.json")) == contents.mapping
         assert parse_target(archive.read("target.toml").decode()) == contents.target
-        onnx.checker.check_model(onnx.load_from_string(archive.read("host/1-host.onnx")))
+        onnx.checker.check_model(onnx.load_from_string(archive.read("host/2-host.onnx")))
         quant = json.loads(archive.read("quantization.json"))
         for value in contents.graph.values():
             if value.type.quant:

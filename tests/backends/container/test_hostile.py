@@ -274,7 +274,7 @@ def set_at(*path: str | int, to: Any) -> Callable[[Any], None]:
     return change
 
 
-CHIP, HOST, LAST = "program/0-chip", "host/1-host.onnx", "program/2-chip"
+CHIP, HOST, LAST = "program/1-chip", "host/2-host.onnx", "program/3-chip"
 HUGE = 1 << 60
 
 

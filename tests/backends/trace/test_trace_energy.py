@@ -70,13 +70,13 @@ def test_components_add_up_in_every_cycle() -> None:
 
 def test_fewer_samples_lie_on_the_same_curve() -> None:
     contents = compiled("chip")
-    fine, coarse = (traced(contents, limit=limit)[0] for limit in (1_000_000, 3000))
+    fine, coarse = (traced(contents, limit=limit)[0] for limit in (1_000_000, 6000))
     many, few = (dict(c[::2] for c in curves(t)["all"]) for t in (fine, coarse))
     assert 4 < len(few) < len(many)
     for cycle in few.keys() & many.keys():
         assert few[cycle] == many[cycle]
     assert len(few.keys() & many.keys()) >= len(few) // 2
-    assert len(coarse.slices) + len(coarse.counts) <= 3000
+    assert len(coarse.slices) + len(coarse.counts) <= 6000
 
 
 def test_a_window_begins_with_what_was_spent_before() -> None:

@@ -56,7 +56,11 @@ def test_a_misspelt_command(nmc: Nmc) -> None:
 def test_quiet_results_only(nmc: Nmc, here: Path) -> None:
     done = nmc("compile", "digits_cnn.onnx", "-o", "o.nmc", "--calib", "digits.npz:calib", "-q")
     assert done.stderr == ""
-    assert "o.nmc" in done.stdout
+    assert done.stdout == "o.nmc\n"
+    check = nmc("check", "digits_cnn.onnx", "-q")
+    assert check.stdout == "  verdict   YES\n"
+    assert nmc("run", "o.nmc", "-i", "random", "-q").stdout.count("\n") > 10
+    assert nmc("compile", "none.onnx", "-q").stdout == ""
 
 
 def test_text_fits_a_terminal_and_has_no_colour(nmc: Nmc, here: Path) -> None:
@@ -340,6 +344,18 @@ def test_the_host_s_time_is_said_to_be_missing(nmc: Nmc, tmp_path: Path, shared:
     assert "do NOT include the host's time" in text
     assert "inputs a second" not in text
     assert nmc("run", out, "-i", "random", "--json").json["host_time_included"] is False
+
+
+def test_what_the_host_recodes_is_said_and_is_no_operator_of_its(nmc: Nmc, here: Path) -> None:
+    report = nmc("report", "exact.nmc", "--json").json
+    (entering,) = report["border"]
+    assert (entering["value"], entering["enters"], entering["stored"]) == ("image", True, "u8")
+    assert (report["totals"]["host_nodes"], report["host"]) == (0, [])
+    assert "image: f32, the host writes it as u8 (scale " in nmc("report", "exact.nmc").stdout
+    text = nmc("run", "exact.nmc", "-i", "random", "--batch", "2").stdout
+    assert "the host recodes inputs or outputs" in text
+    assert "inputs a second" in text
+    assert "do NOT include the host's time" not in text
 
 
 def test_the_first_bad_layer_is_marked(nmc: Nmc, here: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +39,22 @@ def test_what_cannot_be_followed_is_refused(nmc: Nmc, model: Path, tmp_path: Pat
     done = nmc("compile", str(model), "-o", str(tmp_path / "net.nmc"), "--plan", str(plan))
     assert done.exit_code == 6
     assert "error[bad-plan]" in done.stderr
-    assert "plan.toml:2" in done.stderr
+    assert "plan.toml:3:1" in done.stderr
+    assert "copies = 70" in done.stderr
     assert not (tmp_path / "net.nmc").exists()
+
+
+def test_the_file_and_its_report_tell_the_plan(nmc: Nmc, model: Path, tmp_path: Path) -> None:
+    plan, out = tmp_path / "plan.toml", str(tmp_path / "net.nmc")
+    plan.write_text('format = "nmc-plan 1"\n')
+    assert nmc("compile", str(model), "-o", out, "--plan", str(plan), "-q").exit_code == 0
+    digest = hashlib.sha256(plan.read_bytes()).hexdigest()[:16]
+    told = nmc("report", out).stdout
+    assert f"  plan         plan.toml, sha256 {digest}" in told
+    assert "  copies       for throughput: " in told
+    assert nmc("inspect", out, "--json").json["manifest"]["options"]["objective"] == "throughput"
+    assert nmc("compile", str(model), "-o", out, "-q").exit_code == 0
+    assert "  plan " not in nmc("report", out).stdout
 
 
 def test_the_plan_that_is_read_is_not_overwritten(nmc: Nmc, model: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nmc.cli.progress import COMPILING, Progress
+from nmc.cli.progress import COMPILING, COMPILING_LOSSY, Progress
 from nmc.cli.session import Session
 from tests.nmc.cli.commands import Nmc
 
@@ -17,6 +17,7 @@ def compilations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     done: list[str] = []
     monkeypatch.setattr("nmc.backends.simulator.kernels_missing", lambda: not done)
     monkeypatch.setattr("nmc.backends.simulator.compile_kernels", lambda: done.append("all"))
+    monkeypatch.setattr("nmc.backends.simulator.fast.lossy_missing", lambda: True)
     return done
 
 
@@ -43,6 +44,14 @@ def test_the_reference_engine_compiles_nothing(
     capsys: pytest.CaptureFixture[str], compilations: list[str]
 ) -> None:
     with Progress(Session()) as progress:
-        progress.simulates("reference")
+        progress.simulates("reference", lossy=True)
     assert capsys.readouterr().err == ""
     assert compilations == []
+
+
+def test_what_lossy_reads_need_is_announced_for_them_alone(
+    nmc: Nmc, here: Path, compilations: list[str]
+) -> None:
+    assert COMPILING_LOSSY in nmc("run", "spin.nmc", "-i", "random").stderr
+    assert COMPILING_LOSSY not in nmc("run", "exact.nmc", "-i", "random").stderr
+    assert COMPILING_LOSSY not in nmc("run", "spin.nmc", "-i", "random", "-q").stderr

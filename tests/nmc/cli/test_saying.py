@@ -73,6 +73,17 @@ def test_explaining_succeeds_whatever_the_code_is_worth(nmc: Nmc) -> None:
         (("report", "cut.nmc"), 6, "was it cut short?"),
         (("report", "digits.npz"), 6, "bad-archive"),
         (("check", "digits_cnn.onnx", "--mesh", "1000x1000"), 2, "`--mesh 1000x1000`: no chip"),
+        (("check", "digits_cnn.onnx", "--mesh", "foo"), 2, "`--mesh foo`: write columns x rows"),
+        (("check", "digits_cnn.onnx", "--mesh", "0x4"), 2, "`--mesh 0x4`: write columns x rows"),
+        (("report", "model.bin"), 6, "looks like an ONNX model; compile it first: nmc compile"),
+        (("report", "text.onnx"), 6, "this is a text; a mapping file is what `nmc compile` writes"),
+        (("report", "other.nmc"), 6, "this is another zip archive; a mapping file is what"),
+        (("inspect", "spin.nmc", "layer", "99"), 2, "layers are 0 to 6, as in `nmc report`"),
+        (("inspect", "spin.nmc", "layer", "99"), 2, "= note: 0 image"),
+        (("inspect", "spin.nmc", "layer", "node_Conv_66"), 2, "did you mean"),
+        (("run", "spin.nmc", "-i", "random", "--trace", "a.csv"), 2, "such as a.pftrace"),
+        (("run", "spin.nmc", "-i", "random", "--trace", "."), 2, "such as trace.pftrace"),
+        (("run", "spin.nmc", "-i", "random", "-o", "y.txt"), 2, "such as -o y.npz"),
         (("opt", "digits_cnn.onnx", "-p", "@fron"), 2, "did you mean `@front`?"),
         (("opt", "digits_cnn.onnx", "-p", "bogus"), 2, "there are: buffers"),
         (("report", "spin.nmc", "--jsn"), 2, "did you mean `--json`?"),
@@ -87,9 +98,61 @@ def test_explaining_succeeds_whatever_the_code_is_worth(nmc: Nmc) -> None:
 def test_hints(nmc: Nmc, here: Path, words: tuple[str, ...], exit_code: int, says: str) -> None:
     (here / "cut.nmc").write_bytes((here / "spin.nmc").read_bytes()[:2000])
     np.savez(here / "text.npz", x=np.array(["a", "b"]))
+    (here / "model.bin").write_bytes((here / "digits_cnn.onnx").read_bytes())
+    (here / "text.onnx").write_text("no model at all\n")
+    (here / "other.nmc").write_bytes((here / "digits.npz").read_bytes())
     done = nmc(*words)
     assert done.exit_code == exit_code
     assert says in " ".join(done.stderr.split())
+
+
+def test_a_file_that_can_not_be_read_gets_no_verdict(nmc: Nmc, here: Path) -> None:
+    (here / "text.onnx").write_text("no model at all\n")
+    for name, code in (("none.onnx", "file-not-found"), ("text.onnx", "not-an-onnx-model")):
+        done = nmc("check", name)
+        assert (done.exit_code, done.stdout) == (6, "")
+        assert f"error[{code}]" in done.stderr
+        assert nmc("check", name, "--json").json["verdict"] == "not checked"
+
+
+def test_a_batch_that_was_taken_is_not_advised_again(nmc: Nmc, here: Path) -> None:
+    said = " ".join(nmc("check", "digits_cnn.onnx").stderr.split())
+    assert "taken as a batch of 1" in said
+    assert "for another: --input-shape image=<batch>,1,8,8" in said
+
+
+def test_a_report_as_a_page(nmc: Nmc, here: Path) -> None:
+    done = nmc("report", "spin.nmc", "--html", "r.html", "--json")
+    assert done.json["html"] == "r.html"
+    assert (here / "r.html").read_text().startswith("<!DOCTYPE html>")
+    assert "written: r.html" in nmc("report", "spin.nmc", "--html", "r.html").stdout
+    before = (here / "spin.nmc").read_bytes()
+    assert nmc("report", "spin.nmc", "--html", "spin.nmc").exit_code == 2
+    assert (here / "spin.nmc").read_bytes() == before
+    assert nmc("report", "spin.nmc", "--html", "no/r.html").exit_code == 6
+
+
+def test_inspecting_long_names_fits_and_says_what_was_cut(
+    nmc: Nmc, here: Path, shared: Path
+) -> None:
+    out = "r.nmc"
+    nmc("compile", shared / RESNET, "-t", "exact-128", "-q", "-o", out)
+    for words in (("layer", "6"), ("crossbar", "9:0"), ()):
+        text = nmc("inspect", out, *words).stdout
+        assert max(map(len, text.splitlines())) <= 80
+    text = nmc("inspect", out, "layer", "6").stdout
+    assert text.endswith("-v or --json has them whole\n")
+    whole = nmc("inspect", out, "layer", "6", "-v").stdout
+    assert nmc("inspect", out, "layer", "6", "--json").json["layer"]["name"] in whole
+    assert "names are cut" not in whole
+
+
+def test_a_run_tells_what_its_sums_are_of(nmc: Nmc, here: Path) -> None:
+    text = " ".join(nmc("run", "exact.nmc", "-i", "random", "--batch", "4").stdout.split())
+    assert "sequencers of all cores together" in text
+    assert "waiters: how many pieces of work wait" in text
+    found = nmc("run", "exact.nmc", "-i", "random", "--batch", "4", "--json").json
+    assert 0 < found["interval_least_cycles"] < found["cycles"]
 
 
 def test_fewer_samples_than_asked_for(nmc: Nmc, here: Path) -> None:

@@ -128,7 +128,7 @@ def test_a_deadlock_names_line_layer_and_node_and_leaves_its_trace(
     assert done.exit_code == 6
     assert "error[deadlock]" in done.stderr
     said = " ".join(done.stderr.split())
-    assert "member program/0-chip.asm" in said
+    assert "member program/1-chip.asm" in said
     assert ", layer " in said
     assert ", from Conv '" in said
     assert json.loads(Path("run.json").read_text())["traceEvents"]
@@ -144,7 +144,7 @@ def test_a_race_fails_the_run(nmc: Nmc, here: Path) -> None:
     done = nmc(*words, "broken.nmc")
     assert done.exit_code == 6
     assert set(done.codes) == {"race"}
-    assert done.json["diagnostics"][0]["member"] == "program/0-chip.asm"
+    assert done.json["diagnostics"][0]["member"] == "program/1-chip.asm"
     assert done.json["cycles"] > 0
 
 

@@ -16,14 +16,16 @@ from tests.backends.models import compiled
 
 def test_the_summary_says_what_to_expect_and_what_sets_it() -> None:
     report = report_data(compiled("chip"))
-    (line,) = predicted_lines(report)
-    assert f"{report.prediction.interval_cycles:,}".replace(",", " ") + " cycles an input" in line
-    assert report.prediction.busiest in line
+    predicted, limited, faster = predicted_lines(report)
+    interval = f"{report.prediction.interval_cycles:,}".replace(",", " ")
+    assert predicted.startswith(f"  predicted    {interval} cycles an input, ")
+    assert limited.startswith("  limited by ")
+    assert faster.startswith("  faster with ")
 
 
 def test_a_model_of_the_host_alone_has_nothing_to_predict() -> None:
     report = report_data(compiled("chip"))
-    nothing = replace(report.prediction, interval_cycles=0, busiest="")
+    nothing = replace(report.prediction, interval_cycles=0, busiest="", limits=())
     assert predicted_lines(replace(report, prediction=nothing)) == []
 
 

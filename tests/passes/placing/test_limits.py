@@ -14,7 +14,7 @@ from nmc.passes.base import mapping_of
 from nmc.passes.place import Place
 from nmc.passes.placing.asks import asks_of
 from nmc.passes.placing.exact import least_limit
-from tests.passes.lowering import lowered, roomy
+from tests.passes.lowering import chip_step, lowered, roomy
 from tests.passes.nets import Build
 
 CROSSBARS = 4
@@ -48,7 +48,7 @@ def test_the_busiest_adc_is_close_to_the_least_busy_that_it_can_be(seed: int) ->
     Place().run(design, report)
     report.check()
     mapping, target = mapping_of(design), design.target
-    found = adc_balance(mapping, target, 0).busiest
+    found = adc_balance(mapping, target, chip_step(mapping)).busiest
     asks = asks_of(mapping, target, nodes_by_result(design.graph))
     heats = [int(heat) for ask in asks for heat in ask.busiest]
     best = least_limit(heats, target.cores, CROSSBARS, found)
@@ -63,5 +63,6 @@ def test_balanced_is_never_worse_than_first_fit(seed: int) -> None:
         report = Report()
         Place(clusters).run(design, report)
         report.check()
-        found[clusters] = adc_balance(mapping_of(design), design.target, 0).busiest
+        mapping = mapping_of(design)
+        found[clusters] = adc_balance(mapping, design.target, chip_step(mapping)).busiest
     assert found["balanced"] <= found["first-fit"]

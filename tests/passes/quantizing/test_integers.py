@@ -38,6 +38,16 @@ def test_float_weights_are_the_nearest(seed: int, bits: int, axis: int) -> None:
     assert (np.abs(made.data * scale.astype(np.float64) - w) <= 0.5001 * scale).all()
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_blocks_make_no_difference(axis: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    w = np.random.default_rng(3).standard_normal((7, 5, 3)).astype(np.float32)
+    whole = float_weights(w, axis, None, 0.1, 8)
+    monkeypatch.setattr("nmc.passes.quantizing.integers.BLOCK", 31)
+    pieces = float_weights(w, axis, None, 0.1, 8)
+    np.testing.assert_array_equal(pieces.data, whole.data)
+    np.testing.assert_array_equal(pieces.scale, whole.scale)
+
+
 def test_a_bias_that_would_overflow_takes_precision_from_the_weights() -> None:
     """Batch normalisation leaves channels of tiny weights with an ordinary bias."""
     w = np.array([[1.0, -0.5], [1e-12, -1e-12]], np.float32)

@@ -7,10 +7,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from nmc.ir.target import Target
+from nmc.passes.tiling.cuts import Cut, cuts_of
 from nmc.passes.tiling.grids import most_together
 from nmc.passes.tiling.layers import Layer, Way
 from nmc.passes.tiling.spelling import VECTOR, WayName
-from nmc.passes.tiling.ways import block_cuts, evaluate, ways_of
+from nmc.passes.tiling.ways import evaluate, ways_of
 from nmc.targets import load, override
 
 SMALL = override(
@@ -65,6 +66,13 @@ def every_way(layer: Layer, target: Target) -> list[Way]:
     return found
 
 
+def tiles_of(layer: Layer, target: Target, name: WayName) -> list[Cut]:
+    """Of all gathers, each of so many groups."""
+    sizes, together = (target.crossbar.rows, target.outputs_per_crossbar), max(name.together, 1)
+    counts = [min(together, layer.groups - n) for n in range(0, layer.groups, together)]
+    return [cut for n in counts for cut in cuts_of(layer.matrix(n), name.grid, *sizes)]
+
+
 @given(layers(), st.sampled_from([SMALL, OFFSET]))
 def test_every_way_is_beaten_or_equalled_by_one_that_is_kept(layer: Layer, target: Target) -> None:
     kept = ways_of(layer, target, vector=False)
@@ -90,9 +98,7 @@ def test_costs_are_those_of_the_tiles(layer: Layer, target: Target) -> None:
     unit = int(target.crossbar.encoding != "differential")
     for way in ways_of(layer, target, vector=False):
         assert evaluate(layer, target, way.name) == way
-        blocks = block_cuts(layer, target, way.name)
-        assert sum(count for count, _ in blocks) == layer.groups
-        cuts = [cut for _, tiles in blocks for cut in tiles]
+        cuts = tiles_of(layer, target, way.name)
         channels = [cut.outputs * target.slices + unit for cut in cuts]
         assert way.crossbars == len(cuts)
         assert way.area * 24 * target.outputs_per_crossbar == sum(c.rows * c.outputs for c in cuts)
