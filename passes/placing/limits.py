@@ -39,6 +39,7 @@ def balanced(
     `effort` is the number of bisections once a limit can be met, and how many orders other than
     by falling heat are tried after that.
     """
+    packing.rooms.pace = max(max(slowest_part(ask), int(ask.held.max(initial=0))) for ask in asks)
     search = _Search(packing, asks, floor_of(packing, asks))
     worst = 0
     for limit in (*(int(search.floor * (1 + slack)) for slack in SLACKS), ANY_LIMIT):
@@ -109,8 +110,12 @@ def floor_of(packing: Packing, asks: Sequence[Ask]) -> int:
     clusters = int((rooms.left.any(axis=1) * rooms.left.shape[1]).sum())
     cycles = [a.cycles for a in asks if len(a.tiles)]
     adcs = least_busiest(np.concatenate(cycles), max(clusters, 1)) if cycles else 0
-    others = max(max(a.vector_cycles, a.finish_cycles) for a in asks)
-    return max(adcs, others // 2, 1)
+    return max(adcs, max(map(slowest_part, asks)) // 2, 1)
+
+
+def slowest_part(ask: Ask) -> int:
+    """Cycles per input of the slowest thing that a stage does besides reading."""
+    return max(ask.vector_cycles, ask.finish_cycles)
 
 
 def centres_of(packing: Packing, asks: Sequence[Ask], limit: int) -> dict[int, int]:

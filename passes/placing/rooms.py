@@ -67,6 +67,7 @@ class Rooms:
     `left`: crossbars of each cluster without a tile, i64[cores, clusters]; `owner`: the layer that
     each cluster belongs to where clusters are for one layer alone, or -1.  No ADC may be given
     more than `limit` cycles per input, and for the time being no cluster more than `quota` tiles.
+    What the slowest stage takes for an input anyway, `pace`, other units than ADCs may take too.
     """
 
     target: Target
@@ -75,6 +76,7 @@ class Rooms:
     steps: dict[int, StepRoom] = field(default_factory=dict[int, StepRoom])
     limit: int = ANY_LIMIT
     quota: int = ANY_LIMIT
+    pace: int = 0
 
     @classmethod
     def empty(cls, target: Target, *, owned: bool = False) -> Self:
@@ -86,7 +88,9 @@ class Rooms:
     def copy(self) -> Self:
         owner = None if self.owner is None else self.owner.copy()
         steps = {step: room.copy() for step, room in self.steps.items()}
-        return type(self)(self.target, self.left.copy(), owner, steps, self.limit, self.quota)
+        return type(self)(
+            self.target, self.left.copy(), owner, steps, self.limit, self.quota, self.pace
+        )
 
     def step(self, step: int) -> StepRoom:
         if step not in self.steps:
@@ -128,9 +132,10 @@ class Rooms:
         )
 
     def calm(self, ask: Ask, share: float) -> Array:
-        """Cores whose vector unit would be busy for less than a share of the limit: bool[cores]."""
+        """Cores whose vector unit would be busy for less than a share of the limit, or of the
+        pace: bool[cores]."""
         cycles = self.step(ask.step).vector + ask.vector_cycles
-        return np.asarray(cycles <= share * self.limit)
+        return np.asarray(cycles <= share * max(self.limit, self.pace))
 
     def lacking(self, ask: Ask, need: Need, cores: Array) -> Array:
         """Of the cores on which a stage would lie, home first: where room is short, bool[cores]."""

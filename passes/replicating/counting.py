@@ -58,7 +58,8 @@ class Counting:
         return Copies(copies, int(deal_of(rows, parts, 0, copies, share).share[0]))
 
     def least(self) -> dict[int, int]:
-        """Of vector stages, as many as keep what each copy holds within a part of a core's SRAM."""
+        """Of vector stages, as many as keep what each copy holds within a part of a core's SRAM, or
+        bring that to the least there can be."""
         depths = ring_depths(self.mapping)
         budget = int(MOST_SRAM * self.target.core.sram_bytes)
         copies: dict[int, int] = {}
@@ -71,8 +72,7 @@ class Counting:
                 for number, operand in enumerate(stage.operands)
             ]
             counts = range(1, most_copies(self.mapping, stage) + 1)
-            fitting = (n for n in counts if held + _ring_bytes(rows, n) <= budget)
-            copies[index] = next(fitting, counts[-1])
+            copies[index] = min(counts, key=lambda n: max(held + _ring_bytes(rows, n), budget))
         return copies
 
     def rounded(self, index: int, stage: Stage, copies: Dict[int, Copies]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nmc.ir import ops
 from nmc.ir.design import Decision, Design
 from nmc.ir.diagnostics import Loc, NmcError, Report
 from nmc.ir.graph import Graph
@@ -236,3 +237,15 @@ def test_all_that_is_wrong_is_said() -> None:
         replicated(two_layers(), roomy(WIDE), Replicate(), wrong)
     assert len(raised.value.diagnostics) == 2
     assert f"did you mean `{first}`?" in raised.value.diagnostics[1].remedy
+
+
+@pytest.mark.parametrize("sram_kib", [64, 8])
+def test_a_vector_stage_that_no_number_of_copies_makes_small_has_one(sram_kib: int) -> None:
+    """A pool's ring holds a window and a step of rows, however many copies share the rows."""
+    net = Build(1, 4, 32, 32)
+    pool = ops.MaxPool((3, 3), (2, 2), (1, 1, 1, 1), (1, 1))
+    graph = net.done(net.emit(pool, net.relu(net.conv(net.x, 64))))
+    target = roomy([f"core.sram_kib={sram_kib}"])
+    design = replicated(graph, target, Replicate(objective="crossbars"))
+    pooled = [s for s in mapping_of(design).stages if s.kind is Kind.WINDOW]
+    assert len(pooled) == 1
