@@ -176,7 +176,8 @@ def not_toml(text: str, file: str, message: str) -> Diagnostic:
         "bad-plan",
         f"the plan is not valid TOML: {words[:1].lower()}{words[1:]}",
         Loc(file, line, column, column + 1, excerpt),
-        remedy="strings need quotes; a layer may stand once",
+        remedy="a plan is a TOML file such as --write-plan writes: strings in quotes, each "
+        "layer once",
     )
 
 

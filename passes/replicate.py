@@ -46,7 +46,8 @@ class Replicate(Pass):
 
     Layers that `tile` was told to lay otherwise than plainly stay as they are, and so do all with
     `ways=as-tiled`.  Where that costs few crossbars, a layer lies plainly.  `share` is the part of
-    the chip that may be filled; the rest is room for `place`.
+    the chip that may be filled; the rest is room for `place`.  Where one copy of each layer takes
+    more than that, all of it may.
 
     Copies take turns at whole `rows`, or deal out the pixels of some rows; with `auto` the latter
     where it makes the objective a good deal better, since programs are larger then.
@@ -80,6 +81,8 @@ class Replicate(Pass):
         plan = None
         if chooses:
             layers, plan = self.best(layers, budget)
+        if chooses and plan is None:  # one copy of each is more than the share
+            layers, plan = self.best(layers, budget_of(target, 1.0))
         if plan is not None:
             plan = layers.plainer(plan, budget) if self.objective == "throughput" else plan
             design.outlook = Outlook(self.objective, plan.objective, plan.bound)

@@ -46,9 +46,9 @@ def run_lines(compiled: Compiled, run: Run, inflight: int, output: str | None) -
     if run.interval_cycles is None:
         lines.append("  interval      needs --batch 2 or more")
     else:
-        pace = max(run.interval_cycles, least_interval(run).cycles)
-        rate = clock * 1e9 / pace if pace else math.inf
-        fast = "" if host_steps(run) else f", {count(rate)} inputs a second"
+        steady = run.interval_cycles >= least_interval(run).cycles
+        rate = clock * 1e9 / run.interval_cycles if run.interval_cycles else math.inf
+        fast = f", {count(rate)} inputs a second" if steady and not host_steps(run) else ""
         lines.append(f"  interval      {count(run.interval_cycles)} cycles an input{fast};")
         lines += pace_lines(run, run.interval_cycles)
     if host_steps(run):
