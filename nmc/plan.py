@@ -83,7 +83,7 @@ def layer_lines(mapping: Layout, layer: Layer, adc_share: float) -> Iterator[str
     first = stages[0]
     name = layer.name if BARE.fullmatch(layer.name) else quoted(layer.name)
     yield f"[layers.{name}]"
-    if first.kind is Kind.MATRIX:
+    if first.way:
         yield f"way = {quoted(first.way)}"
     yield f"copies = {first.copies}"
     if first.shared != first.copies:
