@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nmc.ir.adc_load import reads_per_input
+from nmc.ir.depthwise import on_vector_unit
 from nmc.ir.mapping import Kind, Mapping
 from nmc.passes.replicating.deciding import Wanted
 from nmc.passes.replicating.options import Budget, Choice, Option, Plan, deals_of
-from nmc.passes.replicating.pricing import event_fj, gathered_bytes, lead_of
+from nmc.passes.replicating.pricing import depthwise_fj, event_fj, gathered_bytes, lead_of
 from nmc.passes.replicating.shapes import Shape, Shapes
+from nmc.passes.tiling.laying import layer_of
 
 __all__ = ["Layers"]
 
@@ -66,12 +68,17 @@ class Layers:
         if spare <= 0:
             return [self.shapes.as_laid(index, wanted.cuts)]
         shapes = self.shapes.all_of(index, room, wanted.cuts)
-        return shapes if wanted.copies is None else self._of_copies(shapes, wanted.copies)
+        return shapes if wanted.copies is None else self._of_copies(shapes, wanted)
 
-    def _of_copies(self, shapes: list[Shape], copies: int) -> list[Shape]:
-        """Those that can have so many."""
+    def _of_copies(self, shapes: list[Shape], wanted: Wanted) -> list[Shape]:
+        """Those that can have so many, and deal out parts of rows if these are to share rows."""
+        copies, parts = wanted.copies or 1, wanted.share not in (0, wanted.copies)
         options = [self.shapes.option(shape) for shape in shapes]
-        return [s for s, o in zip(shapes, options, strict=True) if o.most >= copies]
+        return [
+            s
+            for s, o in zip(shapes, options, strict=True)
+            if o.most >= copies and (s.stage.kind is Kind.MATRIX or not parts)
+        ]
 
     def options(self, *, leads: bool = False, events: bool = False) -> list[tuple[Option, ...]]:
         """As solvers see them, with what the objectives `latency` and `energy` ask for."""
@@ -97,6 +104,9 @@ class Layers:
 
     def _event_fj(self, shape: Shape) -> int:
         mapping, stage = self.shapes.mapping, shape.stage
+        if on_vector_unit(stage, self.shapes.nodes):
+            layer = layer_of(mapping, stage, self.shapes.nodes)
+            return depthwise_fj(self.shapes.target, mapping, stage, layer.outputs // layer.chans)
         if stage.kind is not Kind.MATRIX:
             return 0
         gathered = gathered_bytes(mapping, stage)

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from nmc.ir.depthwise import strips_of
 from nmc.ir.mapping import Kind, Mapping, Stage, Tile
 from nmc.ir.rows import emissions, feed_of
+from nmc.ir.stage_memory import ACC_BYTES
 from nmc.ir.target import Target
 from nmc.passes.replicating.energy import Leakage
 from nmc.passes.tiling.timing import bits_needed
 
-__all__ = ["event_fj", "lead_of", "leakage_of", "segments_of"]
+__all__ = ["depthwise_fj", "event_fj", "lead_of", "leakage_of", "segments_of"]
 
 FJ_PER_PJ = 1000.0
 
@@ -87,6 +89,24 @@ def event_fj(target: Target, tiles: Iterable[Tile], reads: int, gathered_bytes: 
             + tile.outputs * each[tile.rows]
         )
     return round(reads * total_pj * FJ_PER_PJ)
+
+
+def depthwise_fj(target: Target, mapping: Mapping, stage: Stage, each: int) -> int:
+    """Of one input whose convolution vector units compute, with `each` outputs a channel: what that
+    takes beyond what any way does, which is to write sums once and to finish them.
+
+    Weights are read for each run of pixels, windows for each strip of the kernel; a sum of two
+    strips takes a write and an addition more.
+    """
+    made, strips = mapping.streams[stage.output], strips_of(stage.window.kernel)
+    places = made.rows * made.cols * made.chans
+    products, sums = places * strips.taps * strips.count, places * (strips.count - 1)
+    weights = made.chans * strips.taps * strips.count
+    runs = made.rows * made.cols // stage.pixels
+    moved = products // each + runs * weights + 4 * ACC_BYTES * sums
+    vector, sram = target.costs.vector, target.costs.sram
+    total_pj = products * vector.element_e_pj("matmul") + sums * vector.element_e_pj("add")
+    return round((total_pj + moved * sram.e_pj) * FJ_PER_PJ)
 
 
 def conversion_pj(target: Target) -> list[float]:
