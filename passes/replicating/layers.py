@@ -6,6 +6,7 @@ from collections.abc import Mapping as Dict
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -104,14 +105,16 @@ class Layers:
 
     def _event_fj(self, shape: Shape) -> int:
         mapping, stage = self.shapes.mapping, shape.stage
-        if on_vector_unit(stage, self.shapes.nodes):
-            layer = layer_of(mapping, stage, self.shapes.nodes)
-            return depthwise_fj(self.shapes.target, mapping, stage, layer.outputs // layer.chans)
-        if stage.kind is not Kind.MATRIX:
+        is_matrix = stage.kind is Kind.MATRIX
+        if not is_matrix and not on_vector_unit(stage, self.shapes.nodes):
             return 0
+        layer = layer_of(mapping, stage, self.shapes.nodes)
+        if not is_matrix:
+            return depthwise_fj(self.shapes.target, mapping, stage, layer.outputs // layer.chans)
+        seen = prod(layer.kernel) * layer.chans // layer.groups
         gathered = gathered_bytes(mapping, stage)
         reads = reads_per_input(mapping, stage)
-        return event_fj(self.shapes.target, shape.tiles, reads, gathered)
+        return event_fj(self.shapes.target, shape.tiles, reads, gathered, seen)
 
     def plainer(self, plan: Plan, budget: Budget) -> Plan:
         """The plan with layers in their first shape again where that keeps the interval and takes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from math import ceil
 
 import numpy as np
 
@@ -68,11 +69,14 @@ def lead_of(mapping: Mapping, index: int, stage: Stage) -> int:
 # Energy
 
 
-def event_fj(target: Target, tiles: Iterable[Tile], reads: int, gathered_bytes: int) -> int:
+def event_fj(
+    target: Target, tiles: Iterable[Tile], reads: int, gathered_bytes: int, seen: int
+) -> int:
     """Of one input that makes so many reads, what differs between ways: cells, DACs,
     sample-and-hold stages, ADCs, shift-and-add, and the bytes that reads gather.
 
-    Conversions count at the fewest bits that lose nothing.
+    An output sees no more than `seen` rows, whatever a tile has; in others its cells are zero.
+    Conversions count at the fewest bits that lose nothing, with cells at their middle level.
     """
     costs, phases = target.costs, target.phases
     digit, level = target.crossbar.max_digit * MIDDLE, target.crossbar.max_level * MIDDLE
@@ -81,12 +85,12 @@ def event_fj(target: Target, tiles: Iterable[Tile], reads: int, gathered_bytes: 
     each = conversion_pj(target)
     total_pj = gathered_bytes * costs.sram.e_pj
     for tile in tiles:
-        channels = tile.outputs * target.slices
+        channels, rows = tile.outputs * target.slices, min(tile.rows, seen)
         total_pj += phases * (
             tile.rows * costs.dac.e_pj
-            + tile.rows * channels * cell_pj
+            + rows * channels * cell_pj
             + channels * (costs.sample_hold.e_pj + costs.shift_add.e_pj)
-            + tile.outputs * each[tile.rows]
+            + tile.outputs * each[ceil(rows * MIDDLE)]
         )
     return round(reads * total_pj * FJ_PER_PJ)
 
