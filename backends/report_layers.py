@@ -102,6 +102,7 @@ def stage_report(
         first.unit,
         first.way,
         first.copies,
+        first.share,
         first.pieces,
         first.grid,
         tuple(known.node(name) for name in first.nodes),

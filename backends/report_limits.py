@@ -16,7 +16,7 @@ from nmc.ir.prediction import Prediction, StagePrediction, StepPrediction
 from nmc.ir.stage_time import StageTime
 from nmc.ir.target import Target
 
-__all__ = ["limit_reports", "part_of", "unit_text"]
+__all__ = ["at_most", "limit_reports", "part_of", "unit_text"]
 
 ALWAYS = 0.97
 """What is busy for so much of an interval is busy all the time: the rest is rounding and play."""
@@ -130,10 +130,10 @@ def _busiest(
 ) -> _Busiest:
     found = max((stages[i] for i in layer.stages), key=lambda stage: stage.busy_cycles)
     first = layout.stages[layer.first]
-    return _Busiest(number, layer.name, found, _at_most(layout, first))
+    return _Busiest(number, layer.name, found, at_most(layout, first))
 
 
-def _at_most(layout: Layout, stage: Stage) -> bool:
+def at_most(layout: Layout, stage: Stage) -> bool:
     """Whether a copy makes no more than can be dealt out: a read of a matrix, a row of the rest."""
     stream = layout.streams[stage.output]
     if stage.kind in ONE_COPY:

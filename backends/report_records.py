@@ -42,12 +42,13 @@ class NodeReport:
 class StageReport:
     """A layer, all its copies and pieces together, and for matrices how it lies on crossbars.
 
-    Each of `copies` does every so many-th of its rows; each copy is `pieces`, which make some of
-    the channels.  `grid`: output rows and pixels that one read gives.  `homes` are the cores of
-    its vector work, `cores` all that it lies on.  `blocks`: rows and outputs of each part of its
-    matrix, for one pixel of the output, however it is laid.  `crossbars`: (core, crossbar) of each
-    tile's place.  `cells_used` are those of its tiles, of `cells_there` on its crossbars;
-    `cells_nonzero` of them hold a level other than 0.
+    Each of `copies` does every so many-th of its rows, or a part of each `share` of them (or of
+    grids of rows), if that isn't 0; each copy is `pieces`, which make some of the channels.
+    `grid`: output rows and pixels that one read gives.  `homes` are the cores of its vector work,
+    `cores` all that it lies on.  `blocks`: rows and outputs of each part of its matrix, for one
+    pixel of the output, however it is laid.  `crossbars`: (core, crossbar) of each tile's place.
+    `cells_used` are those of its tiles, of `cells_there` on its crossbars; `cells_nonzero` of them
+    hold a level other than 0.
 
     Per input: `reads`, the mvms of all cores; `steps`, the reads that the copy with most of them
     makes one after the other; `conversions` and `adc_work_cycles`, those of all ADCs;
@@ -63,6 +64,7 @@ class StageReport:
     unit: str
     way: str
     copies: int
+    share: int
     pieces: int
     grid: tuple[int, int]
     nodes: tuple[NodeReport, ...]
@@ -91,6 +93,11 @@ class StageReport:
     @property
     def occupancy(self) -> float:
         return self.cells_used / self.cells_there if self.cells_there else 0.0
+
+    @property
+    def shared_rows(self) -> int:
+        """Rows whose pixels the copies deal out together; 0 where each takes whole rows."""
+        return self.share * self.grid[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,10 @@ def yes_no(value: bool) -> str:
     return "yes" if value else "**no**"
 
 
-COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+Column = tuple[str, str, Callable[[Any], str]]
+"""Heading, key and format."""
+
+COLUMNS: tuple[Column, ...] = (
     ("network", "network", str),
     ("mesh", "mesh", str),
     ("crossbars", "crossbars_used", whole),
@@ -112,11 +115,11 @@ COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("exact", "exact", yes_no),
     ("failure", "failure", str),
 )
-"""Heading, key and format; columns that no row has are left out."""
 
 
-def markdown(rows: list[dict[str, Any]]) -> str:
-    shown = [c for c in COLUMNS if any(row.get(c[1]) is not None for row in rows)]
+def markdown(rows: list[dict[str, Any]], columns: Iterable[Column] = COLUMNS) -> str:
+    """A table; columns that no row has are left out."""
+    shown = [c for c in columns if any(row.get(c[1]) is not None for row in rows)]
     lines = [
         [heading for heading, _, _ in shown],
         ["---"] * len(shown),

@@ -31,11 +31,14 @@ WEIGHTS_HELD = 9216 * 128 * 128
 @dataclass(frozen=True, slots=True)
 class Case:
     """A network on arrays side x side, as many as make up the chip; or on `arrays` of them in all,
-    dense layers left out of account."""
+    dense layers left out of account.  `size` is the side of its image, 0 for its own, and `width`
+    a factor of all channels."""
 
     network: str
     side: int
     arrays: int = 0
+    size: int = 0
+    width: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,7 @@ def options_of(shape: Shape, array: Array, *, windows: bool, packed: bool) -> tu
 
 def steps(case: Case) -> Result:
     built = BUILT[case.network]
-    convs, dense = layers_of(built.make(built.size, 1.0)[0])
+    convs, dense = layers_of(built.make(case.size or built.size, case.width)[0])
     array = Array(case.side, case.side)
     set_aside = sum(-(-rows // case.side) * -(-cols // case.side) for rows, cols in dense)
     available = case.arrays or WEIGHTS_HELD // case.side**2 - set_aside

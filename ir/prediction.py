@@ -131,7 +131,7 @@ def _step(
         alone = play(mapping, target, times, 1)
         done = {index: max(ends) for index, ends in alone.finish_cycles.items()}
         latency = max(alone.output_cycles)
-        pace, busy = _pace(mapping, target, times)
+        pace, busy = _pace(mapping, target, times, max(loads.values()))
     return StepPrediction(
         step,
         max(pace, *loads.values()),
@@ -144,18 +144,21 @@ def _step(
 
 
 def _pace(
-    mapping: m.Mapping, target: Target, times: Mapping[int, StageTime]
+    mapping: m.Mapping, target: Target, times: Mapping[int, StageTime], bound: float
 ) -> tuple[float, Mapping[int, float]]:
     """From output to output, of many inputs; and how long of it each stage is busy.
 
     Where the play comes to no steady pace, it is too hard on layers of many copies, which
-    in truth fill each other's gaps; without contention it is too easy.  The mean is taken.
+    in truth fill each other's gaps; without contention, with `bound` alone as what units can do, it
+    is too easy.  The mean is taken.
     """
     firings = sum(time.firings for n, time in times.items() if mapping.stages[n].piece == 0)
     inputs = min(MOST_INPUTS, max(FEWEST_INPUTS, PLAYED_FIRINGS // firings))
     many = play(mapping, target, times, inputs, until_steady=True)
-    if many.is_steady:
-        return many.interval_cycles or 0.0, many.busy_cycles
-    calm = play(mapping, target, times, inputs, until_steady=True, sharing=False)
-    pace = ((many.interval_cycles or 0.0) + (calm.interval_cycles or 0.0)) / 2
+    pace = many.interval_cycles or 0.0
+    if many.repeats:
+        return pace, many.busy_cycles
+    if many.shares:
+        calm = play(mapping, target, times, inputs, until_steady=True, sharing=False)
+        pace = (pace + max(calm.interval_cycles or 0.0, bound)) / 2
     return pace, {n: min(busy, pace) for n, busy in many.busy_cycles.items()}

@@ -182,7 +182,7 @@ def syntax_problem(text: str, failure: UnexpectedInput) -> Diagnostic:
     rest = text[column - 1 :].split(maxsplit=1)
     stood = "it ends too early" if ended or not rest else f"`{rest[0]}` can't stand here"
     loc = Loc(file="pipeline", line=1, column=column, excerpt=text)
-    remedy = "write it like `@front, quantize{method=minmax}, @back`"
+    remedy = "write it like `@front, tile, replicate{objective=latency rows=whole}, place`"
     return error("bad-pipeline", f"the pipeline can't be read: {stood}", loc, remedy=remedy)
 
 

@@ -5,6 +5,7 @@
     [layers.Conv_4]
     way = "window 1x2"      # how it lies on crossbars; matrices only
     copies = 14
+    share = 4               # rows whose pixels they deal out together; matrices only
     cuts = [32]             # output channels at which it is cut into pieces; [] for none
 
 A layer, or a key of one, that is left out is left to the compiler.  docs/mapping.md has the names

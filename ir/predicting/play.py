@@ -36,11 +36,22 @@ LONGEST_PATTERN = 4
 
 TOLERANCE = 1e-3
 
+FASTER = 0.05
+"""A stage that is ahead of the outputs' pace by more still fills the rings after it; once these are
+full, others have what it took of shared units."""
+
+FED = 3
+"""So many times the inputs that are waited for are fed, lest the chip empties meanwhile."""
+
 RELAY_CYCLES = 4
 """From a row's arrival to its entering the port again: two waits, a signal and a put."""
 
 MOST_SHARED = 8
 """Clusters that a copy is taken to share with others: its busiest ones, which hold it up."""
+
+MOST_SHARED_FOR_LONG = 2
+"""The same when a pace is sought: over many firings a copy makes up at one cluster for what others
+cost it at another, so that all of them at once would be too hard."""
 
 Cluster = tuple[int, int]
 """(core, cluster)."""
@@ -50,20 +61,35 @@ Cluster = tuple[int, int]
 class Played:
     """`output_cycles`: when the last output of each input was there, of those that were played to
     their end.  `finish_cycles`: by stage, when it had sent the last row of each input.
-    `busy_cycles`: by stage, how long of a later input it read or finished rows, among others."""
+    `busy_cycles`: by stage, how long of a later input it read or finished rows, among others.
+    `shares`: whether any copies had ADCs in common."""
 
     output_cycles: tuple[float, ...]
     finish_cycles: Mapping[int, tuple[float, ...]]
     busy_cycles: Mapping[int, float] = field(default_factory=dict[int, float])
+    shares: bool = False
 
     @property
     def intervals(self) -> tuple[float, ...]:
         return tuple(after - before for before, after in pairwise(self.output_cycles))
 
     @property
-    def is_steady(self) -> bool:
-        """Whether outputs have come to a pace, or to a pattern of a few that repeats."""
+    def repeats(self) -> bool:
+        """Whether outputs come at one pace, or in a pattern of a few that repeats."""
         return self._pattern() > 0
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether outputs repeat and no stage is faster than they are, which cannot last."""
+        inputs = STEADY * self._pattern()
+        if not inputs:
+            return False
+        least = (1 - FASTER) * (self.output_cycles[-1] - self.output_cycles[-1 - inputs])
+        return all(
+            len(ends) > inputs and ends[-1] - ends[-1 - inputs] >= least
+            for ends in self.finish_cycles.values()
+            if ends
+        )
 
     def _pattern(self) -> int:
         """The length of the shortest pattern that the last intervals repeat; 0 if there is none."""
@@ -77,11 +103,11 @@ class Played:
     @property
     def interval_cycles(self) -> float | None:
         """The steady pace of outputs or, where they have none, their mean distance in the later
-        half, less the last, which has the chip to itself; None with one input."""
+        half; None with one input."""
         if not self.intervals:
             return None
-        half = self.intervals[len(self.intervals) // 2 : -1] or self.intervals
-        last = self.intervals[-self._pattern() :] if self.is_steady else half
+        half = self.intervals[len(self.intervals) // 2 :]
+        last = self.intervals[-self._pattern() :] if self.repeats else half
         return sum(last) / len(last)
 
 
@@ -96,10 +122,14 @@ def play(
 ) -> Played:
     """Play `inputs` inputs through the chip step whose stages, by their numbers, have `times`.
 
-    `until_steady`: stop as soon as outputs have come to a steady pace.  Without `sharing`, ADCs are
-    taken to have time for all at once.
+    `until_steady`: more follow, and the play ends soon after the last output of these, or as soon
+    as outputs have come to a steady pace.  Without `sharing`, ADCs are taken to have time for all
+    at once.
     """
-    return _Play(mapping, target, times, inputs, sharing).run_all(until_steady)
+    if until_steady:
+        most = MOST_SHARED_FOR_LONG if sharing else 0
+        return _Play(mapping, target, times, FED * inputs, most).run_all(inputs)
+    return _Play(mapping, target, times, inputs, MOST_SHARED if sharing else 0).run_all()
 
 
 class _Play:
@@ -109,9 +139,10 @@ class _Play:
         target: Target,
         times: Mapping[int, StageTime],
         inputs: int,
-        sharing: bool,
+        most_shared: int,
     ) -> None:
         self.mapping, self.target, self.inputs = mapping, target, inputs
+        self.most_shared = most_shared
         self.events = Events()
         self.wires = Wires(target, self.events)
         self.rings: dict[tuple[int, int], list[m.Ring]] = {}
@@ -130,13 +161,14 @@ class _Play:
             for cluster, cycles in _clusters(copy).items():
                 users[cluster] += 1
                 self.loads[cluster] = self.loads.get(cluster, 0.0) + cycles * copy.phases
-        self.loads = {c: n for c, n in self.loads.items() if sharing and users[c] > 1}
+        self.loads = {c: n for c, n in self.loads.items() if most_shared and users[c] > 1}
         for copy in copies:
             self.add(copy)
         for stream, rings in self.takers.items():
             self.connect(stream, rings)
 
-    def run_all(self, until_steady: bool) -> Played:
+    def run_all(self, enough: int | None = None) -> Played:
+        """All inputs or, where so many are `enough`, no more than make a steady pace."""
         for feeder in self.feeders:
             feeder.wake()
         for finisher in self.finishers():
@@ -145,20 +177,29 @@ class _Play:
             finisher.wake()
 
         def is_enough(_: int) -> bool:
-            return until_steady and self.played().is_steady
+            if enough is None:
+                return False
+            outputs = self.outputs()
+            if len(outputs) > enough:
+                return True
+            return Played(outputs, {}).repeats and self.played().is_steady
 
         self.events.go(LOOK_EVERY, is_enough)
         busy = {n: f.busy_cycles for f in self.finishers() for n in f.copy.numbers}
-        return replace(self.played(), busy_cycles=busy)
+        return replace(self.played(), busy_cycles=busy, shares=bool(self.loads))
 
     def finishers(self) -> Iterator[Finisher]:
         for made in self.makers.values():
             yield from made
 
-    def played(self) -> Played:
+    def outputs(self) -> tuple[float, ...]:
+        """When the last output of each input was there."""
         ends = [f.stored for f in self.finishers() if f.sinks and any(f.emits)]
+        return tuple(max(cycles) for cycles in zip(*ends, strict=False))
+
+    def played(self) -> Played:
         return Played(
-            tuple(max(cycles) for cycles in zip(*ends, strict=False)),
+            self.outputs(),
             {n: tuple(f.sent) for f in self.finishers() for n in f.copy.numbers},
         )
 
@@ -225,7 +266,9 @@ class _Play:
         shared = [
             (self.loads[c], c, cost) for c, cost in _clusters(copy).items() if c in self.loads
         ]
-        asks = tuple((c, rate, cost) for _, c, cost in sorted(shared, reverse=True)[:MOST_SHARED])
+        asks = tuple(
+            (c, rate, cost) for _, c, cost in sorted(shared, reverse=True)[: self.most_shared]
+        )
         reader = Reader(self.events, cycles, latency, ring, total, asks)
         ring.readers.append(reader)
         return reader

@@ -115,6 +115,10 @@ class Finisher:
     _leaving: list[int] = field(default_factory=list[int])
     """How much of it has not."""
     _stored_rows: int = 0
+    _issued: int = 0
+    """Messages that took a place in the queue to the port."""
+    _entered: list[float] = field(default_factory=list[float])
+    """When they left the queue again, as far as that is known."""
     _slices: int = 0
     _slice: float = 0.0
     _share: float = 0.0
@@ -212,11 +216,12 @@ class Finisher:
             send = sends[self._next]
             row = round_ * send.ring.rows + send.place
             room = send.ring.room(row)
-            if room is None:
+            place = self._place()
+            if room is None or place is None:
                 return
             if room:
                 room = self.wires.signal(send.ring.core, self.copy.stage.home, room)
-            self._free = max(self._free + 1, room) + 1
+            self._free = max(self._free + 1, room, place) + 1
             self._next += 1
             self._put(firing, send, row)
         for _ in range(self.emits[turn] * self.sinks):
@@ -227,17 +232,29 @@ class Finisher:
         self._busy = self._sending = False
         self.wake()
 
+    def _place(self) -> float | None:
+        """When the queue to the port takes a message; None if that isn't known yet."""
+        before = self._issued - self.wires.target.core.queue_depth
+        if before < 0:
+            return 0.0
+        return self._entered[before] if before < len(self._entered) else None
+
     def _put(self, firing: int, send: Send, row: int) -> None:
         """All pieces' shares of a row, message by message; it is there when the last one is."""
         ready = self._free + 1
-        self._free += 2 * (max(put.messages for put in send.puts) - 1)
+        messages = max(put.messages for put in send.puts)
+        self._free += 2 * (messages - 1)
+        self._issued += messages
 
         def enter(cycle: float) -> None:
             serve, core = self.wires.serve, send.ring.core
             ends = [serve("port", put.core, cycle, put.flits) for put in send.puts]
+            end, flits = max((end, put.flits) for end, put in zip(ends, send.puts, strict=True))
+            self._entered += [end - flits + flits * n / messages for n in range(messages)]
             way = max(self.wires.way(put.core, core) for put in send.puts)
-            self._has_left(firing, max(ends))
-            send.ring.arrive(row, max(ends) + way + send.ring.relay_cycles)
+            self._has_left(firing, end)
+            send.ring.arrive(row, end + way + send.ring.relay_cycles)
+            self._send()
 
         self.events.at(ready, enter)
 

@@ -15,7 +15,14 @@ from nmc.report.chip_text import chip_lines
 from nmc.report.energy_text import figure, joules
 from nmc.report.html_parts import Cell, Heat, element, heat_map, page_text, section, table_of
 from nmc.report.limits_text import limit_lines
-from nmc.report.mapping_text import alike_adcs, copies_text, matrix_text, onnx_names, ranges
+from nmc.report.mapping_text import (
+    alike_adcs,
+    copies_legend,
+    copies_text,
+    matrix_text,
+    onnx_names,
+    ranges,
+)
 from nmc.report.names import short_names
 from nmc.report.runs import time_text
 from nmc.report.summary import mapped_lines
@@ -222,10 +229,10 @@ def layers(report: ReportData) -> Element:
         "ADC cycles", "cycles alone", "limits",
     )  # fmt: skip
     about = (
-        "Copies take turns at a layer's rows; x 2: each is cut into 2 pieces by channels. For an "
-        "input a copy makes so many reads, all together so many conversions; ADC cycles are what "
-        "the busiest of the layer's ADCs needs for it, cycles alone what the slowest copy takes "
-        f"with all units to itself, its bar a share of the interval. {FULL_NAMES}"
+        f"{copies_legend(report)}. For an input a copy makes so many reads, all together so many "
+        "conversions; ADC cycles are what the busiest of the layer's ADCs needs for it, cycles "
+        "alone what the slowest copy takes with all units to itself, its bar a share of the "
+        f"interval. {FULL_NAMES}"
     )
     left = ("layer", "does", "lies by")
     return section("Layers", table_of(head, rows, left=left), element("p", about, klass="small"))

@@ -18,6 +18,7 @@ from nmc.report.text import (
     line_width,
     number,
     percent,
+    plural,
     same_unit,
     short,
     wrap,
@@ -39,9 +40,9 @@ PLACES = 3
 RUNS = 6
 LEGEND = (
     "# is what `inspect FILE layer #` takes. It does a matrix of rows x outputs, or the vector "
-    "work that is named. Its copies take turns at its rows; x 2: each is cut into 2 pieces by "
-    "channels. For an input a copy makes so many reads, all of them together so many conversions; "
-    "ADC cyc is what the busiest of the layer's ADCs needs for it as it is placed"
+    "work that is named. {copies}. For an input a copy makes so many reads, all of them together "
+    "so many conversions; ADC cyc is what the busiest of the layer's ADCs needs for it as it is "
+    "placed"
 )
 FULL = ", full the share of cells in use on its crossbars"
 CUM = ", cum the share of the work of all ADCs up to this layer"
@@ -109,7 +110,8 @@ def layer_lines(report: ReportData) -> list[str]:
     head = ("#", "layer", "does", "copies", "xbars", "full", "reads", made, "ADC cyc", "cum")
     drop = ("full", "cum", "reads", "does")
     shown = fitted(head, rows, left=("does",), names=("layer",), drop=drop)
-    legend = LEGEND + FULL if " full " in shown[0] else LEGEND
+    legend = LEGEND.format(copies=copies_legend(report))
+    legend += FULL if " full " in shown[0] else ""
     legend += CUM if shown[0].endswith("cum") else ""
     return [*shown, "", *wrap(f"{legend}.", line_width(), indent=0)]
 
@@ -121,8 +123,21 @@ def conversions_texts(conversions: Sequence[int]) -> tuple[list[str], str]:
 
 
 def copies_text(stage: StageReport) -> str:
-    """14 x 2: copies, and pieces of each where there are several."""
-    return f"{stage.copies} x {stage.pieces}" if stage.pieces > 1 else str(stage.copies)
+    """53/28 x 2: copies, rows whose pixels they share, and pieces of each, where there are any."""
+    shared = f"/{stage.shared_rows}" if stage.share else ""
+    pieces = f" x {stage.pieces}" if stage.pieces > 1 else ""
+    return f"{stage.copies}{shared}{pieces}"
+
+
+def copies_legend(report: ReportData) -> str:
+    """What the texts of copies in a report mean; an example of its own where copies share rows."""
+    sharing = next((stage for stage in report.stages if stage.share), None)
+    shared = ""
+    if sharing is not None:
+        copies, rows = sharing.copies, sharing.shared_rows
+        together = f"{copies} deal out the pixels of {plural(rows, 'row')} at a time"
+        shared = f"; {copies}/{rows}: {together}"
+    return f"Copies take turns at rows{shared}; x 2: each is cut into 2 pieces by channels"
 
 
 def matrix_text(stage: StageReport) -> str:

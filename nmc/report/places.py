@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nmc.ir.diagnostics import Diagnostic, NmcError, error
 from nmc.ir.layers import Layer, layers_of
+from nmc.ir.shares import first_share, parts_of
 from nmc.ir.text import did_you_mean
 from nmc.report.mapping_text import cut_ranges, more, ranges
 from nmc.report.names import short_names
@@ -28,6 +29,7 @@ STAGES_SHOWN = 2
 PARTS_SHOWN = 16
 NAME = 32
 LAYERS_LISTED = 12
+SHARES = "row: pixels"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
@@ -151,12 +153,13 @@ def part_table(mapping: Mapping, report: ReportData, found: Found) -> list[str]:
     """A line for each copy and piece: where it is, what it makes and what that costs."""
     rows = []
     for index in found.stages[:PARTS_SHOWN]:
-        part = report.parts[index]
+        part, stage = report.parts[index], mapping.stages[index]
         rows.append(
             (
                 str(part.copy),
                 str(part.piece),
-                span(*mapping.made_chans(mapping.stages[index])),
+                span(*mapping.made_chans(stage)),
+                *([pixels_text(mapping, stage)] if stage.share else []),
                 str(part.home),
                 ranges(part.cores) if len(part.cores) < 3 else f"{len(part.cores)} cores",
                 str(len(part.crossbars)),
@@ -165,11 +168,25 @@ def part_table(mapping: Mapping, report: ReportData, found: Found) -> list[str]:
                 count(part.cycles),
             )
         )
-    head = ("copy", "piece", "channels", "home", "on", "xbars", "reads", "ADC cyc", "cycles")
+    shares = [SHARES] if report.stages[found.layer].share else []
+    made = ("copy", "piece", "channels", *shares)
+    head = (*made, "home", "on", "xbars", "reads", "ADC cyc", "cycles")
     return [
-        *fitted(head, rows, left=("channels", "on"), drop=("on",)),
+        *fitted(head, rows, left=("channels", SHARES, "on"), drop=("on", "xbars")),
         *more(len(found.stages) - PARTS_SHOWN, "copies and pieces"),
     ]
+
+
+def pixels_text(mapping: Mapping, stage: Stage) -> str:
+    """``0: 24..27, 1: 0..11``: the pixels that a copy makes of the first rows that are shared;
+    of many rows the first and the last."""
+    first, down = first_share(mapping, stage), stage.grid[0]
+    texts = [
+        f"{span((first + part.row) * down, down) if down > 1 else first + part.row}: "
+        f"{span(part.pixel0, part.pixels)}"
+        for part in parts_of(mapping, stage)
+    ]
+    return ", ".join(texts if len(texts) < 3 else [texts[0], f"... {texts[-1]}"])
 
 
 def stage_lines(mapping: Mapping, index: int, *, named: bool) -> list[str]:
@@ -195,6 +212,7 @@ def matrix_lines(stage: Stage, found: StageReport) -> list[str]:
     rows, outputs = found.blocks[0]
     many = f"{len(found.blocks)} blocks of " if len(found.blocks) > 1 else ""
     copies = f"{found.copies} cop{'y' if found.copies == 1 else 'ies'}"
+    copies += f" that share {plural(found.shared_rows, 'row')}" if found.share else ""
     pieces = f" of {found.pieces} pieces" if found.pieces > 1 else ""
     return [
         f"  matrix      {many}{plural(rows, 'row')} x {plural(outputs, 'output')}; "

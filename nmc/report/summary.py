@@ -79,6 +79,7 @@ def compile_data(
                 "kind": stage.kind,
                 "way": stage.way,
                 "copies": stage.copies,
+                "share": stage.share,
                 "pieces": stage.pieces,
                 "grid": stage.grid,
                 "crossbars": len(stage.crossbars),

@@ -68,6 +68,11 @@ ONE_COPY = (
 )
 """The pipeline in which each layer is one stage, called like it."""
 
+PARTS = (
+    "@front, quantize, stage, tile, replicate{rows=parts}, place, schedule-adc, buffers, codegen"
+)
+"""The pipeline in which copies make parts of rows wherever that is faster."""
+
 
 @cache
 def compiled(

@@ -14,7 +14,7 @@ from nmc.backends.report_data import report_data
 from nmc.backends.report_records import ReportData
 from nmc.ir.graph import Unit
 from nmc.ir.program import CoreProgram, Desc, End, Halt, Loop, Mvm, Sequencer, Space
-from tests.backends.models import compiled, inputs_for, one_copy
+from tests.backends.models import PARTS, compiled, inputs_for, one_copy
 
 
 @pytest.mark.parametrize("model", ["chip", "shared"])
@@ -62,9 +62,10 @@ def test_stages_say_which_layers_they_are() -> None:
     assert all(node.why for stage in report.stages for node in stage.nodes if node.unit)
 
 
+@pytest.mark.parametrize("passes", ["@default", PARTS])
 @pytest.mark.parametrize("model", ["chip", "shared"])
-def test_a_layer_is_the_sum_of_its_parts(model: str) -> None:
-    contents = compiled(model)
+def test_a_layer_is_the_sum_of_its_parts(model: str, passes: str) -> None:
+    contents = compiled(model, passes=passes)
     report = report_data(contents)
     alone = {stage.name: stage for stage in report_data(one_copy(model, "host")).stages}
     assert [p.name for p in report.parts] == [s.name for s in contents.mapping.stages]
@@ -83,6 +84,8 @@ def test_a_layer_is_the_sum_of_its_parts(model: str) -> None:
         # However it is divided, it is the same layer.
         assert (stage.macs, stage.blocks) == (alone[stage.name].macs, alone[stage.name].blocks)
         assert stage.copies > 1 or stage.steps <= alone[stage.name].steps
+        first = next(s for s in contents.mapping.stages if s.name == parts[0].name)
+        assert (stage.copies, stage.share) == (first.copies, first.share)
     assert report.totals.bottleneck_steps == max(stage.steps for stage in report.stages)
     assert 0 < report.totals.adc_least_cycles <= report.totals.adc_bound_cycles
 

@@ -8,18 +8,19 @@ import pytest
 
 from nmc.backends.container import Contents
 from nmc.backends.report_data import report_data
-from nmc.backends.report_limits import limit_reports, part_of
+from nmc.backends.report_limits import at_most, limit_reports, part_of
 from nmc.backends.report_records import LimitReport
 from nmc.ir.layers import layers_of
 from nmc.ir.prediction import Prediction, predict
 from nmc.ir.stage_time import StageTime
 from nmc.passes.tiling.dividing import most_copies
-from tests.backends.models import compiled
+from tests.backends.models import PARTS, compiled
 
 QUICK = ("crossbar.t_read_ns=1", "crossbar.dac_bits=8")
 SLOW_READS = "crossbar.t_read_ns=1000"
 SLOW_ADCS = "adc.t_conversion_ns=200"
 SLOW_VECTOR = "vector.lanes=1"
+WINDOWS = PARTS.replace("tile,", 'tile{way="window 2x2"},')
 
 
 def limit_of(contents: Contents, prediction: Prediction | None = None) -> LimitReport:
@@ -97,6 +98,17 @@ def test_the_floor_is_of_a_layer_without_work_for_more_copies() -> None:
     stages = report_data(contents).stages
     assert found.floor_layer >= 0
     assert stages[found.floor_layer].cycles == pytest.approx(found.floor_cycles, abs=1)
+
+
+@pytest.mark.parametrize("model", ["chip", "shared"])
+@pytest.mark.parametrize("passes", [WINDOWS, PARTS])
+def test_layers_can_have_as_many_copies_as_passes_would_make(model: str, passes: str) -> None:
+    layout = compiled(model, "exact-128", passes=passes).mapping
+    for layer in layers_of(layout):
+        stage = layout.stages[layer.first]
+        most = most_copies(layout, stage)
+        assert at_most(layout, replace(stage, copies=most))
+        assert most == 1 or not at_most(layout, replace(stage, copies=most - 1))
 
 
 def test_each_chip_step_has_a_limit_of_its_own() -> None:

@@ -13,6 +13,7 @@ from nmc.backends.simulator.result import Result
 from nmc.ir import ops, prediction
 from nmc.ir.design import Design
 from nmc.ir.graph import Graph
+from nmc.ir.mapping import Kind
 from nmc.ir.predicting.play import Played, play
 from nmc.ir.prediction import Prediction, StepPrediction, predict, stage_times
 from nmc.passes.base import mapping_of
@@ -134,13 +135,47 @@ def test_a_play_of_several_inputs_ends_when_its_pace_is_steady() -> None:
     assert whole.output_cycles == tuple(sorted(whole.output_cycles))
 
 
+def test_a_pace_is_not_steady_while_stages_run_ahead_of_it() -> None:
+    outputs = (100.0, 200.0, 300.0, 400.0)
+    ahead = Played(outputs, {0: (10.0, 90.0, 170.0, 250.0), 1: outputs})
+    assert ahead.repeats
+    assert not ahead.is_steady
+    assert Played(outputs, {0: (10.0, 110.0, 210.0, 310.0), 1: outputs}).is_steady
+    assert not Played(outputs, {0: (350.0,)}).is_steady
+
+
+def test_rings_that_fill_set_no_pace() -> None:
+    """The first intervals are equal, but longer than those that follow once rings are full."""
+    design = compiled(pooled, "spin-128", copies=True)
+    cycles = simulated(design, INFLIGHT).output_cycles
+    assert cycles[3] - cycles[1] > 2.2 * steady_interval(cycles)
+    assert predicted(design).interval_cycles == pytest.approx(steady_interval(cycles), rel=0.08)
+
+
+def test_senders_wait_for_their_queues_to_the_port() -> None:
+    design = compiled(pooled, "isaac-ce", copies=True)
+    mapping, run = mapping_of(design), simulated(design, 1)
+    halted = {(use.core, use.index): use.halted for use in run.sequencers}
+    done = {stage.stage: stage.done_cycles for stage in predicted(design).stages}
+    senders = [
+        use
+        for use in mapping.sequencers
+        if use.role == "rows" and mapping.stages[use.stage].kind is Kind.ROWS
+    ]
+    assert len(senders) == 16
+    expected = [done[use.stage] for use in senders]
+    ended = [halted[use.core, use.sequencer] for use in senders]
+    assert sum(expected) == pytest.approx(sum(ended), rel=0.1)
+    assert max(expected) == pytest.approx(max(ended), rel=0.1)
+
+
 def test_intervals_that_take_turns_are_a_steady_pace() -> None:
     turns = Played((10.0, 30.0, 40.0, 60.0, 70.0, 90.0, 100.0), {})
     assert turns.is_steady
     assert turns.interval_cycles == 15
     falling = Played((10.0, 30.0, 49.0, 67.0, 84.0, 100.0), {})
     assert not falling.is_steady
-    assert falling.interval_cycles == 17.5
+    assert falling.interval_cycles == 17
     assert Played((10.0,), {}).interval_cycles is None
 
 

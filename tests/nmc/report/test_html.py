@@ -13,7 +13,7 @@ from nmc.backends.report_data import report_data
 from nmc.backends.report_records import NoteReport
 from nmc.report.html import html_report
 from nmc.report.html_parts import Heat, element, heat_map, page_text
-from tests.backends.models import compiled
+from tests.backends.models import PARTS, compiled, one_copy
 
 EVIL = '</title></style><script>alert("x")</script><img src=http://x onerror=alert(1)>"\'&<b>'
 VOID = {"meta", "br", "img", "input", "link", "hr"}
@@ -75,6 +75,13 @@ def test_every_layer_and_figure_is_there() -> None:
     cores = {core for part in report.parts for core, _ in part.crossbars}
     assert page.tags.count("svg") == 3
     assert sum(f"core {core}: " in text for core in cores for text in page.texts) >= 2 * len(cores)
+
+
+def test_copies_that_share_rows_are_explained() -> None:
+    told = " ".join(Page(page_of(compiled("chip", passes=PARTS))).texts)
+    assert " 30/6 " in told
+    assert "30/6: 30 deal out the pixels of 6 rows at a time" in told
+    assert "deal out" not in " ".join(Page(page_of(one_copy("chip"))).texts)
 
 
 def test_the_host_s_work_is_told_with_its_reason() -> None:

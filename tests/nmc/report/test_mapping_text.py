@@ -8,8 +8,8 @@ import pytest
 
 from nmc.backends.report_data import report_data
 from nmc.backends.report_records import AdcReport, ReportData
-from nmc.report.mapping_text import cut_ranges, place_text, ranges, report_lines
-from tests.backends.models import compiled, one_copy
+from nmc.report.mapping_text import copies_text, cut_ranges, place_text, ranges, report_lines
+from tests.backends.models import PARTS, compiled, one_copy
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +27,28 @@ def test_a_row_for_each_layer(report: ReportData) -> None:
     rows = section(report_lines(report), "layers")[2:]
     assert len(rows) == len(report.stages)
     for row, stage in zip(rows, report.stages, strict=True):
-        copies = f" {stage.copies} x {stage.pieces} " if stage.pieces > 1 else f" {stage.copies} "
-        assert copies in row
+        assert f" {copies_text(stage)} " in row
     assert rows[-1].endswith("100 %")  # all the work of the ADCs
+
+
+def test_copies_are_told_with_the_rows_they_share_and_their_pieces(report: ReportData) -> None:
+    stage = next(s for s in report.stages if s.blocks)
+    alone = replace(stage, copies=53, share=0, pieces=1, grid=(2, 4))
+    assert copies_text(alone) == "53"
+    assert copies_text(replace(alone, pieces=2)) == "53 x 2"
+    assert copies_text(replace(alone, share=14)) == "53/28"  # 14 times the 2 rows of a read
+    assert copies_text(replace(alone, share=14, pieces=2)) == "53/28 x 2"
+
+
+def test_the_legend_tells_of_shared_rows_where_there_are_any() -> None:
+    def legend(report: ReportData) -> str:
+        return " ".join(report_lines(report)[1:]).partition("# is what")[2]
+
+    assert "Copies take turns at rows; x 2:" in legend(report_data(one_copy("chip")))
+    parts = report_data(compiled("chip", passes=PARTS))
+    shared = next(stage for stage in parts.stages if stage.share)
+    assert (shared.copies, shared.shared_rows, shared.pieces) == (30, 6, 1)
+    assert "at rows; 30/6: 30 deal out the pixels of 6 rows at a time; x 2:" in legend(parts)
 
 
 def test_shares_add_up_the_work_of_all_adcs(report: ReportData) -> None:
