@@ -3,7 +3,7 @@
     format = "nmc-plan 1"
 
     [layers.Conv_4]
-    way = "window 1x2"      # how it lies on crossbars; matrices only
+    way = "window 1x2"      # how it lies on crossbars; convolutions, products
     copies = 14
     share = 4               # rows whose pixels they deal out together; matrices only
     cuts = [32]             # output channels at which it is cut into pieces; [] for none

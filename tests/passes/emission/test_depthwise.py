@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
 from nmc.backends.simulator.result import Result
+from nmc.backends.simulator.timing import vec_cycles, vec_elements
 from nmc.ir import ops
 from nmc.ir.depthwise import on_vector_unit
 from nmc.ir.design import Decision, Design
@@ -15,11 +19,15 @@ from nmc.ir.mapping import Kind, Stage
 from nmc.ir.mapping_check import check_mapping
 from nmc.ir.matrices import nodes_by_result
 from nmc.ir.ops import QConv
+from nmc.ir.program import INPUTS, End, Loop, Vec
 from nmc.ir.stage_time import StageTimes
 from nmc.ir.target import Target
+from nmc.ir.vector_work import vector_cycles, vector_work
 from nmc.passes.base import mapping_of
 from nmc.passes.book import PASSES
+from nmc.passes.emission.rows import element_bytes
 from nmc.passes.replicate import Replicate
+from nmc.passes.replicating.pricing import depthwise_fj
 from tests.passes.lowering import lowered, roomy, run_both
 from tests.passes.nets import Build
 
@@ -177,3 +185,106 @@ def test_no_crossbar_is_taken() -> None:
                 (),
                 [],
             )
+
+
+def strip_instructions(design: Design, number: int) -> Iterator[tuple[Vec, int]]:
+    """Products of a stage and the sums of these, with how often an input has them done."""
+    mapping, (program,) = mapping_of(design), design.programs
+    (use,) = (u for u in mapping.sequencers if u.stage == number and u.role == "rows")
+    (core,) = (c for c in program.cores if c.core == use.core)
+    times = [1]
+    for instruction in core.sequencers[use.sequencer].instructions:
+        match instruction:
+            case Loop(count=count):
+                times.append(times[-1] * (1 if count == INPUTS else count))
+            case End():
+                times.pop()
+            case Vec(op="matmul" | "add"):
+                yield instruction, times[-1]
+            case _:
+                pass
+
+
+@pytest.mark.parametrize("kernel", [(3, 3), (5, 2), (1, 4), (4, 1), (1, 1)])
+@pytest.mark.parametrize("sram_kib", [16, 4096])
+def test_work_and_energy_are_those_of_the_program(kernel: tuple[int, int], sram_kib: int) -> None:
+    net = Build(1, 12, 9, 24)
+    op = ops.Conv((1, 1), (2, 1, 2, 1), (1, 1), 12)
+    graph = net.done(net.emit(op, net.x, net.weight(24, 1, *kernel), net.weight(24)))
+    design = on_vector_units(graph, roomy([*WIDE, f"core.sram_kib={sram_kib}"]))
+    mapping, target = mapping_of(design), design.target
+    nodes = nodes_by_result(design.graph)
+    number = next(i for i, s in enumerate(mapping.stages) if on_vector_unit(s, nodes))
+    stage, costs = mapping.stages[number], target.costs
+    made = mapping.streams[stage.output]
+    found = list(strip_instructions(design, number))
+    works = [w for w in vector_work(mapping, stage, {}, nodes) if w.op in ("matmul", "add")]
+    wanted = made.rows * sum(vector_cycles(work, target.vector) for work in works)
+    assert sum(n * vec_cycles(vec, target) for vec, n in found) == wanted
+    assert sum(n for vec, n in found if vec.op == "matmul") == (
+        made.rows * made.cols // stage.pixels * min(kernel)
+    )
+    pj = -4 * made.rows * made.cols * made.chans * costs.sram.e_pj
+    for vec, times in found:
+        operands = [d for d in (vec.a, vec.b, vec.dst) if d is not None]
+        pj += times * sum(d.elements * element_bytes(d.dtype) for d in operands) * costs.sram.e_pj
+        pj += times * vec_elements(vec) * costs.vector.element_e_pj(vec.op)
+    assert depthwise_fj(target, mapping, stage, 2) == pytest.approx(1000 * pj, abs=1)
+
+
+def choosing(target: Target, objective: str) -> dict[str, int]:
+    """How many layers lie in each way, as `replicate` has it."""
+    design = lowered(mobile(chans=32), target, until="tile")
+    report = Report()
+    Replicate(objective=objective).run(design, report)  # type: ignore[arg-type]
+    report.check()
+    first = [s for s in mapping_of(design).stages if (s.copy, s.piece) == (0, 0)]
+    return Counter("vector" if s.way == "vector" else s.kind for s in first)
+
+
+def test_slow_adcs_and_fast_lanes_make_vector_units_worth_it() -> None:
+    slow_adcs = roomy([*WIDE, "adc.t_conversion_ns=20", "vector.lanes=64"])
+    assert choosing(slow_adcs, "throughput")["vector"] == 3
+    assert choosing(slow_adcs, "crossbars")["vector"] == 0
+    one_lane = roomy([*WIDE, "adc.t_conversion_ns=0.1", "vector.lanes=1"])
+    assert choosing(one_lane, "throughput")["vector"] == 0
+
+
+def test_energy_goes_where_an_element_is_cheap() -> None:
+    dear = roomy([*WIDE, "costs.vector.e_pj.default=1000", "costs.vector.e_pj.matmul=1000"])
+    assert choosing(dear, "energy")["vector"] == 0
+    cheap = roomy([*WIDE, "costs.vector.e_pj.default=0", "costs.vector.e_pj.matmul=0",
+                   "costs.sram.e_pj=0"])  # fmt: skip
+    assert choosing(cheap, "energy")["vector"] == 3
+
+
+@pytest.mark.parametrize(
+    ("decision", "said"),
+    [
+        (Decision("vector", cuts=(3,)), "can't be cut on the vector unit"),
+        (Decision("vector", copies=9), "can't have 9 copies"),
+        (Decision("vector", copies=4, share=2), "can't have 2 rows shared"),
+    ],
+)
+def test_what_a_vector_unit_cannot_do_is_refused(decision: Decision, said: str) -> None:
+    design = lowered(mobile(), roomy(WIDE), until="tile")
+    name = next(s.name for s in mapping_of(design).stages if s.way.startswith("groups"))
+    design.decisions[name] = decision
+    report = Report()
+    Replicate().run(design, report)
+    (problem,) = report.diagnostics
+    assert (problem.code, said in problem.message) == ("bad-plan", True)
+
+
+@pytest.mark.parametrize("share", [2, 3])
+def test_copies_that_share_rows_stay_on_crossbars(share: int) -> None:
+    target = roomy([*WIDE, "adc.t_conversion_ns=20", "vector.lanes=64"])
+    design = lowered(mobile(), target, until="tile")
+    name = next(s.name for s in mapping_of(design).stages if s.way.startswith("groups"))
+    design.decisions[name] = Decision(copies=4, share=share)
+    report = Report()
+    Replicate().run(design, report)
+    report.check()
+    shared = [s for s in mapping_of(design).stages if s.share]
+    assert {s.kind for s in shared} == {Kind.MATRIX}
+    assert check_mapping(mapping_of(design), target, complete=False) == []
