@@ -30,6 +30,7 @@ from nmc.backends.report_records import (
 from nmc.ir.adc_load import adc_balance
 from nmc.ir.border import crossings, is_recoding
 from nmc.ir.costs import host_share, macs
+from nmc.ir.depthwise import on_vector_unit
 from nmc.ir.graph import Graph, Node, Unit
 from nmc.ir.layers import layer_names
 from nmc.ir.mapping import Mapping, StepKind, Tile
@@ -291,7 +292,12 @@ class Sheet:
     def totals(self, stages: Iterable[StageReport], cores: Iterable[CoreReport]) -> Totals:
         crossbars = {(t.core, t.crossbar) for t in self.mapping.tiles}
         share = host_share(self.contents.graph)
-        on_crossbars = (macs(node) for node in self.contents.graph if node.unit == Unit.CROSSBAR)
+        on_vector_units = {s.nodes[0] for s in self.mapping.stages if on_vector_unit(s, self.nodes)}
+        on_crossbars = (
+            macs(node)
+            for node in self.contents.graph
+            if node.unit == Unit.CROSSBAR and node.output.name not in on_vector_units
+        )
         cores = list(cores)
         return Totals(
             len(crossbars),

@@ -145,7 +145,8 @@ class Kind(StrEnum):
     MATRIX = "matrix"
     """Convolution or matrix product, on crossbars."""
     WINDOW = "window"
-    """Pooling over windows; constant padding is a window of one."""
+    """Pooling over windows; constant padding is a window of one; depthwise convolution that the
+    vector unit computes."""
     MEAN = "mean"
     """Reduction over all rows and pixels."""
     ROWS = "rows"
@@ -222,8 +223,8 @@ class Stage:
       each place of the window (product).
     - UPSAMPLE: `factors` of rows and pixels; BLOCKS: `factors` is the block's height and width.
     - CROP: `starts` and `steps` of rows, pixels, channels.
-    - MATRIX, ROWS, CONCAT: `pixels`, how many pixels of a row are accumulated and worked on at a
-      time.
+    - MATRIX, ROWS, CONCAT, depthwise convolutions: `pixels`, how many pixels of a row are
+      accumulated and worked on at a time.
     - MATRIX: `grid`, the output rows and pixels that one read gives.  The last ones of a row, and
       the last rows, may lie beyond the output; they are computed and dropped.
     - RELAYOUT: `placing`, digits (size, destination stride in elements) of the operand's places

@@ -13,6 +13,7 @@ from math import prod
 
 import numpy as np
 
+from nmc.ir.depthwise import on_vector_unit, strips_of
 from nmc.ir.graph import Array, Node, Value
 from nmc.ir.layout import Digit, offsets
 from nmc.ir.mapping import Block, Kind, Mapping, Operand, Stage, Tile
@@ -20,6 +21,7 @@ from nmc.ir.ops import FlipSign, LayerNorm, Lut
 from nmc.ir.shares import parts_of, widest
 
 __all__ = [
+    "ACC_BYTES",
     "RECORD_BYTES",
     "CoreOutputs",
     "Table",
@@ -33,6 +35,9 @@ __all__ = [
     "stage_memory",
     "window_is_run",
 ]
+
+ACC_BYTES = 4
+"""Of an accumulator."""
 
 RECORD_BYTES = 8
 """Two 4-byte numbers per channel: bias and multiplier, or scale and shift."""
@@ -169,6 +174,8 @@ def home_memory(
     yield "out", _out_bytes(mapping, stage)
     if stage.kind is Kind.MATRIX:
         yield "records", chans * RECORD_BYTES
+    if on_vector_unit(stage, nodes):
+        yield from _strip_memory(stage, chans)
     if stage.kind is Kind.MEAN:
         yield "sum", chans * 4
         yield "partial", chans * 4
@@ -177,13 +184,25 @@ def home_memory(
         yield from _node_memory(mapping, stage, nodes[name], last=name == stage.nodes[-1])
 
 
+def _strip_memory(stage: Stage, chans: int) -> Iterator[tuple[str, int]]:
+    """What a depthwise convolution on the vector unit keeps: sums of all strips so far and of the
+    next one, and constants."""
+    yield "sum", stage.pixels * chans * ACC_BYTES
+    if strips_of(stage.window.kernel).count > 1:
+        yield "partial", stage.pixels * chans * ACC_BYTES
+    yield "weights", prod(stage.window.kernel) * chans
+    yield "records", chans * RECORD_BYTES
+
+
 def pixel_bytes(mapping: Mapping, stage: Stage, nodes: Dict[str, Node]) -> int:
     """Bytes of accumulators and intermediate rows per pixel that is worked on at a time.
 
     A grid's rows are accumulated together, and then worked on one after the other.
     """
     _, chans = mapping.made_chans(stage)
-    accumulators = 2 * 4 * chans * stage.grid[0] if stage.kind is Kind.MATRIX else 0
+    accumulators = 2 * ACC_BYTES * chans * stage.grid[0] if stage.kind is Kind.MATRIX else 0
+    if on_vector_unit(stage, nodes):
+        accumulators = min(2, strips_of(stage.window.kernel).count) * ACC_BYTES * chans
     wide = [nodes[n].output.type.dtype not in ("u8", "i8") for n in stage.nodes[:-1]]
     return accumulators + chans * sum(4 if is_wide else 1 for is_wide in wide)
 

@@ -15,6 +15,7 @@ import numpy as np
 from nmc.ir import mapping as m
 from nmc.ir import ops
 from nmc.ir.column_runs import column_runs
+from nmc.ir.depthwise import strips_of
 from nmc.ir.graph import Node
 from nmc.ir.rows import Feed, feed_of
 from nmc.ir.shares import runs_of
@@ -123,8 +124,24 @@ def _window(mapping: m.Mapping, stage: m.Stage, nodes: Mapping[str, Node]) -> It
     if isinstance(op, ops.Pad):
         yield VectorWork(Part.TURN, "copy", cols * chans)
         return
+    if isinstance(op, ops.QConv):
+        yield from _depthwise(mapping, stage, op)
+        return
     name = "pool.avg" if isinstance(op, ops.QAvgPool) else "pool.max"
     yield VectorWork(Part.TURN, name, prod(stage.window.kernel) * chans, cols)
+
+
+def _depthwise(mapping: m.Mapping, stage: m.Stage, op: ops.QConv) -> Iterator[VectorWork]:
+    """A product for each strip of the kernel, which are added up, then brought to the result's
+    numbers."""
+    strips, chans = strips_of(stage.window.kernel), mapping.made_chans(stage)[1]
+    for pixels, times in _runs(mapping, stage):
+        places = pixels * chans
+        yield VectorWork(Part.TURN, "matmul", places * strips.taps, times * strips.count)
+        if strips.count > 1:
+            yield VectorWork(Part.TURN, "add", places, times * (strips.count - 1))
+        name = "dequant" if op.out == "f32" else "requant"
+        yield VectorWork(Part.TURN, name, places, times)
 
 
 def _mean(mapping: m.Mapping, stage: m.Stage, nodes: Mapping[str, Node]) -> Iterator[VectorWork]:

@@ -3,7 +3,7 @@
     format = "nmc-plan 1"
 
     [layers.Conv_4]
-    way = "window 1x2"      # how it lies on crossbars; matrices only
+    way = "window 1x2"      # how it lies on crossbars; convolutions, products
     copies = 14
     share = 4               # rows whose pixels they deal out together; matrices only
     cuts = [32]             # output channels at which it is cut into pieces; [] for none
@@ -84,7 +84,7 @@ def layer_lines(mapping: Layout, layer: Layer, adc_share: float) -> Iterator[str
     first = stages[0]
     name = layer.name if BARE.fullmatch(layer.name) else quoted(layer.name)
     yield f"[layers.{name}]"
-    if first.kind is Kind.MATRIX:
+    if first.way:
         yield f"way = {quoted(first.way)}"
     yield f"copies = {first.copies}"
     if first.shared != first.copies:

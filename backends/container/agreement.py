@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 
 from nmc.backends.container.contents import Contents, values_by_name
 from nmc.backends.onnx_builder import element_type
+from nmc.ir.depthwise import is_depthwise, on_vector_unit
 from nmc.ir.diagnostics import Diagnostic, Loc, error
 from nmc.ir.graph import Node, TensorType, Value
 from nmc.ir.layout import Digit, offsets
@@ -80,8 +81,11 @@ def bad(message: str, member: str = "mapping.json", code: str = "bad-mapping") -
 
 
 def matrices(contents: Contents, nodes: dict[str, Node]) -> Iterator[Diagnostic]:
-    """A matrix stage reads its node's weights and windows, and gives what its node does."""
+    """A matrix stage reads its node's weights and windows, and gives what its node does; so does
+    one of the vector unit."""
     for stage in contents.mapping.stages:
+        if stage.nodes and stage.nodes[0] in nodes and on_vector_unit(stage, nodes):
+            yield from vector_unit(contents.mapping, stage, nodes[stage.nodes[0]])
         if stage.kind is not Kind.MATRIX:
             continue
         op = nodes[stage.nodes[0]].op if stage.nodes and stage.nodes[0] in nodes else None
@@ -97,6 +101,19 @@ def matrices(contents: Contents, nodes: dict[str, Node]) -> Iterator[Diagnostic]
         if any(b.chan0 + b.chans > inputs or b.output0 + b.outputs > outputs for b in stage.blocks):
             yield bad(f"stage `{stage.name}` has a block beyond its {inputs} x {outputs} matrix")
         yield from windows(contents.mapping, stage, nodes[stage.nodes[0]])
+
+
+def vector_unit(mapping: Mapping, stage: Stage, node: Node) -> Iterator[Diagnostic]:
+    """The vector unit takes convolutions whose outputs see one channel each, whole."""
+    made, operand = mapping.streams[stage.output], stage.operands[0]
+    if not is_depthwise(node):
+        yield bad(f"stage `{stage.name}` is of the vector unit, and its node is not depthwise")
+    elif stage.pieces > 1 or stage.chans not in (0, made.chans) or operand.chans or operand.chan0:
+        yield bad(f"stage `{stage.name}` is of the vector unit, which makes all channels")
+    elif not stage.pixels or made.cols % stage.pixels:
+        yield bad(f"stage `{stage.name}` makes {stage.pixels} pixels at a time of {made.cols}")
+    else:
+        yield from windows(mapping, stage, node)
 
 
 def windows(mapping: Mapping, stage: Stage, node: Node) -> Iterator[Diagnostic]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from nmc.backends.program_places import ProgramPlaces
 from nmc.backends.simulator.memory import RECORD, SCALE_SHIFT, Memory
+from nmc.ir.depthwise import on_vector_unit, strips_of
 from nmc.ir.graph import DTYPES, Array, Node
 from nmc.ir.mapping import Buffer, Mapping, Ring, Stage
 from nmc.ir.matrices import nodes_by_result
@@ -104,6 +105,13 @@ def layout(
         return DTYPES[nodes[name].output.type.dtype], (chans,), "pixels x channels"
     if kind == "table":
         return table(nodes[name.rpartition(":")[0]], int(name.rpartition(":")[2]))
+    if on_vector_unit(stage, nodes) and kind in ("sum", "partial"):
+        return DTYPES["i32"], (mapping.made_chans(stage)[1],), "pixels x outputs"
+    if kind == "weights":
+        anchor, strips = nodes[stage.nodes[0]], strips_of(stage.window.kernel)
+        chans = anchor.x.type.shape[1]
+        each = mapping.made_chans(stage)[1] // chans
+        return DTYPES["u8"], (chans, strips.taps, each), "strips x channels x taps x outputs"
     if kind == "acc" or kind.startswith("part"):
         return DTYPES["i32"], (), ACCUMULATORS
     return DTYPES["i32"], (), "elements"

@@ -10,18 +10,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from nmc.ir.column_runs import Adder, ColumnRun, column_runs
 from nmc.ir.graph import Node
 from nmc.ir.mapping import Stage
-from nmc.ir.matrices import weight_sums
-from nmc.ir.ops import Op, QConv, QMatMul
 from nmc.ir.program import Desc, Mvm, Put, Vec
 from nmc.ir.rows import returns_apart
 from nmc.ir.shares import Run
-from nmc.ir.stage_memory import RECORD_BYTES
+from nmc.ir.stage_memory import ACC_BYTES, RECORD_BYTES
 from nmc.passes.emission.chip import ChipWriter
+from nmc.passes.emission.finishing import finished, matrix_records
 from nmc.passes.emission.padding import fill_rows, initial_padding
 from nmc.passes.emission.plans import ACC_SLOTS, Gather, Plan, Side, sides_of
 from nmc.passes.emission.rows import Chain, Row, out_row
@@ -31,8 +28,6 @@ from nmc.passes.emission.waiting import await_rows, await_sends, give_back, has_
 from nmc.passes.emission.writer import CHUNK, COL, INPUT, TURN, Writer
 
 __all__ = ["write_matrix_stage"]
-
-ACC_BYTES = 4
 
 
 def write_matrix_stage(chip: ChipWriter, index: int) -> None:
@@ -203,7 +198,7 @@ class _MatrixStage:
     def write_post(self) -> None:
         sender = Sender(self.chip, self.index)
         sender.reserve()
-        records = self.records()
+        records = matrix_records(self.chip, self.index)
         writer = Writer(self.home.core, f"{self.stage.name}.post")
         if self.returns_apart():
             self.finished = self.chip.core(self.home.core).semaphore()
@@ -298,7 +293,7 @@ class _MatrixStage:
             table = writer.desc(
                 "i32", records + run.first * RECORD_BYTES, ((run.count, RECORD_BYTES),)
             )
-            writer.emit(_finished(self.anchor.op, there, total, table))
+            writer.emit(finished(self.anchor.op, there, total, table))
 
     def column_runs(self, pixels: Run, row: int) -> list[ColumnRun]:
         key = pixels.pixels, row
@@ -306,23 +301,6 @@ class _MatrixStage:
             stage = replace(self.stage, pixels=pixels.pixels)
             self.columns[key] = column_runs(stage, self.outputs, row)
         return self.columns[key]
-
-    def records(self) -> int:
-        """Per output: bias with the zero-point term folded in, and the multiplier."""
-        op = self.anchor.op
-        if not isinstance(op, QConv | QMatMul):
-            raise TypeError(f"{self.anchor} is no matrix operation")
-        first, count = self.chip.mapping.made_chans(self.stage)
-        mine = slice(first, first + count)
-        bias = self.anchor.operand(2).array[mine].astype(np.int64)
-        bias -= op.x_zero_point * weight_sums(self.anchor, mine)
-        records = np.empty((count, 2), np.int32)
-        records[:, 0] = bias
-        records[:, 1] = self.anchor.operand(3).array[mine].astype(np.float32).view(np.int32)
-        address = self.chip.address(self.index, self.stage.home, "records")
-        core = self.chip.core(self.stage.home)
-        core.image(address, records, f"{self.stage.name} bias and multiplier")
-        return address
 
 
 def _sums(writer: Writer, row: Row, adder: Adder, run: ColumnRun) -> Desc:
@@ -337,12 +315,3 @@ def _dims(
     """The elements of a run, given how far apart they lie: the last dimension is the outputs."""
     pixels = ((run.pixels, pixel_bytes),) if run.pixels > 1 else ()
     return ((run.reads, read_bytes), *pixels, (run.count, channel_bytes))
-
-
-def _finished(op: Op, dst: Desc, acc: Desc, table: Desc) -> Vec:
-    """The instruction that ends a matrix operation: to bytes, or to real numbers."""
-    if not isinstance(op, QConv | QMatMul):
-        raise TypeError(f"{op} is no matrix operation")
-    if op.out == "f32":
-        return Vec("dequant", dst, acc, table)
-    return Vec("requant", dst, acc, table, (op.y_zero_point, op.lo, op.hi))

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from nmc.ir import ops
+from nmc.ir.depthwise import on_vector_unit
 from nmc.ir.graph import Array
 from nmc.ir.layout import Digit, offsets
 from nmc.ir.mapping import Kind, Stage
@@ -16,6 +17,7 @@ from nmc.ir.program import Vec
 from nmc.ir.rows import turn_numbers
 from nmc.ir.windows import window_divisors
 from nmc.passes.emission.chip import ChipWriter
+from nmc.passes.emission.depthwise import Depthwise
 from nmc.passes.emission.padding import fill_rows, initial_padding
 from nmc.passes.emission.rows import Chain, Row, dense, element_bytes, out_row, ring_row
 from nmc.passes.emission.sending import Sender
@@ -62,6 +64,8 @@ class _VectorStage:
         self.writer = Writer(self.home, f"{self.stage.name}.rows")
         self.divisors = self._divisors()
         self.schedule = replace(chip.schedule(index), variants=self._variants())
+        is_depthwise = on_vector_unit(self.stage, chip.nodes)
+        self.depthwise = Depthwise(chip, index) if is_depthwise else None
 
     # What firings have in common
 
@@ -125,13 +129,13 @@ class _VectorStage:
             self.sender.take(w, segment)
         out = out_row(self.chip, self.index, segment)
         chain = Chain(self.chip, self.index, w, segment, out)
-        in_runs = self.stage.kind is Kind.CONCAT
+        in_runs = self.stage.kind is Kind.CONCAT or self.depthwise is not None
         if not in_runs:
             _WRITERS[self.stage.kind](self, segment, chain)
         if segment.emits and not self.collects:
             with w.loop(CHUNK, self.chip.output(self.stage).cols // self.stage.pixels):
                 if in_runs:
-                    self.concat(segment, chain)
+                    _WRITERS[self.stage.kind](self, segment, chain)
                 if self.stage.kind is not Kind.REORDER:
                     chain.run()
         for number in range(len(self.stage.operands)):
@@ -154,7 +158,9 @@ class _VectorStage:
     def window(self, segment: Segment, chain: Chain) -> None:
         dst = self.anchor_row(chain)
         op = self._anchor_op()
-        if isinstance(op, ops.Pad):
+        if self.depthwise is not None:
+            self.depthwise.write(self.writer, self.window_row(segment), dst)
+        elif isinstance(op, ops.Pad):
             self.padded_row(segment, dst)
         elif self.divisors is None:
             self.pool_run("pool.max", segment, dst, 0, dst.cols, ())

@@ -73,7 +73,7 @@ class _Layer:
         return Wanted(shape, copies, share or 0, cuts)
 
     def way(self) -> WayName | None:
-        """The way; `vector` can't be compiled, so it is none that a layer can have."""
+        """The way, if it is one that the layer can have."""
         text = self.decision.way
         if text is None:
             return None
@@ -87,8 +87,8 @@ class _Layer:
         except ValueError as problem:
             remedy = f"it lies as `{self.stage.way}` if its way is left out"
             raise self.problem("way", f"can't lie like that: {problem}", remedy) from None
-        if name.vector:
-            raise self.problem("way", "can't be computed by the vector unit", "leave its way out")
+        if name.vector and self.decision.cuts:
+            raise self.problem("cuts", "can't be cut on the vector unit", "leave its cuts out")
         return name
 
     def check_cuts(self, cuts: tuple[int, ...]) -> None:

@@ -6,16 +6,19 @@ from collections.abc import Mapping as Dict
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
 from nmc.ir.adc_load import reads_per_input
+from nmc.ir.depthwise import on_vector_unit
 from nmc.ir.mapping import Kind, Mapping
 from nmc.passes.replicating.deciding import Wanted
 from nmc.passes.replicating.options import Budget, Choice, Option, Plan, deals_of
-from nmc.passes.replicating.pricing import event_fj, gathered_bytes, lead_of
+from nmc.passes.replicating.pricing import depthwise_fj, event_fj, gathered_bytes, lead_of
 from nmc.passes.replicating.shapes import Shape, Shapes
+from nmc.passes.tiling.laying import layer_of
 
 __all__ = ["Layers"]
 
@@ -66,12 +69,17 @@ class Layers:
         if spare <= 0:
             return [self.shapes.as_laid(index, wanted.cuts)]
         shapes = self.shapes.all_of(index, room, wanted.cuts)
-        return shapes if wanted.copies is None else self._of_copies(shapes, wanted.copies)
+        return shapes if wanted.copies is None else self._of_copies(shapes, wanted)
 
-    def _of_copies(self, shapes: list[Shape], copies: int) -> list[Shape]:
-        """Those that can have so many."""
+    def _of_copies(self, shapes: list[Shape], wanted: Wanted) -> list[Shape]:
+        """Those that can have so many, and deal out parts of rows if these are to share rows."""
+        copies, parts = wanted.copies or 1, wanted.share not in (0, wanted.copies)
         options = [self.shapes.option(shape) for shape in shapes]
-        return [s for s, o in zip(shapes, options, strict=True) if o.most >= copies]
+        return [
+            s
+            for s, o in zip(shapes, options, strict=True)
+            if o.most >= copies and (s.stage.kind is Kind.MATRIX or not parts)
+        ]
 
     def options(self, *, leads: bool = False, events: bool = False) -> list[tuple[Option, ...]]:
         """As solvers see them, with what the objectives `latency` and `energy` ask for."""
@@ -97,11 +105,16 @@ class Layers:
 
     def _event_fj(self, shape: Shape) -> int:
         mapping, stage = self.shapes.mapping, shape.stage
-        if stage.kind is not Kind.MATRIX:
+        is_matrix = stage.kind is Kind.MATRIX
+        if not is_matrix and not on_vector_unit(stage, self.shapes.nodes):
             return 0
+        layer = layer_of(mapping, stage, self.shapes.nodes)
+        if not is_matrix:
+            return depthwise_fj(self.shapes.target, mapping, stage, layer.outputs // layer.chans)
+        seen = prod(layer.kernel) * layer.chans // layer.groups
         gathered = gathered_bytes(mapping, stage)
         reads = reads_per_input(mapping, stage)
-        return event_fj(self.shapes.target, shape.tiles, reads, gathered)
+        return event_fj(self.shapes.target, shape.tiles, reads, gathered, seen)
 
     def plainer(self, plan: Plan, budget: Budget) -> Plan:
         """The plan with layers in their first shape again where that keeps the interval and takes

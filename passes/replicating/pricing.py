@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from math import ceil
 
 import numpy as np
 
+from nmc.ir.depthwise import strips_of
 from nmc.ir.mapping import Kind, Mapping, Stage, Tile
 from nmc.ir.rows import emissions, feed_of
+from nmc.ir.stage_memory import ACC_BYTES
 from nmc.ir.target import Target
 from nmc.passes.replicating.energy import Leakage
 from nmc.passes.tiling.timing import bits_needed
 
-__all__ = ["event_fj", "lead_of", "leakage_of", "segments_of"]
+__all__ = ["depthwise_fj", "event_fj", "lead_of", "leakage_of", "segments_of"]
 
 FJ_PER_PJ = 1000.0
 
@@ -66,11 +69,14 @@ def lead_of(mapping: Mapping, index: int, stage: Stage) -> int:
 # Energy
 
 
-def event_fj(target: Target, tiles: Iterable[Tile], reads: int, gathered_bytes: int) -> int:
+def event_fj(
+    target: Target, tiles: Iterable[Tile], reads: int, gathered_bytes: int, seen: int
+) -> int:
     """Of one input that makes so many reads, what differs between ways: cells, DACs,
     sample-and-hold stages, ADCs, shift-and-add, and the bytes that reads gather.
 
-    Conversions count at the fewest bits that lose nothing.
+    An output sees no more than `seen` rows, whatever a tile has; in others its cells are zero.
+    Conversions count at the fewest bits that lose nothing, with cells at their middle level.
     """
     costs, phases = target.costs, target.phases
     digit, level = target.crossbar.max_digit * MIDDLE, target.crossbar.max_level * MIDDLE
@@ -79,14 +85,32 @@ def event_fj(target: Target, tiles: Iterable[Tile], reads: int, gathered_bytes: 
     each = conversion_pj(target)
     total_pj = gathered_bytes * costs.sram.e_pj
     for tile in tiles:
-        channels = tile.outputs * target.slices
+        channels, rows = tile.outputs * target.slices, min(tile.rows, seen)
         total_pj += phases * (
             tile.rows * costs.dac.e_pj
-            + tile.rows * channels * cell_pj
+            + rows * channels * cell_pj
             + channels * (costs.sample_hold.e_pj + costs.shift_add.e_pj)
-            + tile.outputs * each[tile.rows]
+            + tile.outputs * each[ceil(rows * MIDDLE)]
         )
     return round(reads * total_pj * FJ_PER_PJ)
+
+
+def depthwise_fj(target: Target, mapping: Mapping, stage: Stage, each: int) -> int:
+    """Of one input whose convolution vector units compute, with `each` outputs a channel: what that
+    takes beyond what any way does, which is to write sums once and to finish them.
+
+    Weights are read for each run of pixels, windows for each strip of the kernel; a sum of two
+    strips takes a write and an addition more.
+    """
+    made, strips = mapping.streams[stage.output], strips_of(stage.window.kernel)
+    places = made.rows * made.cols * made.chans
+    products, sums = places * strips.taps * strips.count, places * (strips.count - 1)
+    weights = made.chans * strips.taps * strips.count
+    runs = made.rows * made.cols // stage.pixels
+    moved = products // each + runs * weights + 4 * ACC_BYTES * sums
+    vector, sram = target.costs.vector, target.costs.sram
+    total_pj = products * vector.element_e_pj("matmul") + sums * vector.element_e_pj("add")
+    return round((total_pj + moved * sram.e_pj) * FJ_PER_PJ)
 
 
 def conversion_pj(target: Target) -> list[float]:

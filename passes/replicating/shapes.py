@@ -16,9 +16,10 @@ from nmc.ir.target import Target
 from nmc.passes.replicating.choose import reduced
 from nmc.passes.replicating.options import Budget, Option, candidates_of
 from nmc.passes.tiling.dividing import cut, most_copies, parts_of_row, piece_cuts
+from nmc.passes.tiling.grids import is_depthwise
 from nmc.passes.tiling.layers import Layer, Way
 from nmc.passes.tiling.laying import laid, layer_of
-from nmc.passes.tiling.spelling import WayName
+from nmc.passes.tiling.spelling import VECTOR, WayName
 from nmc.passes.tiling.ways import ways_of
 
 __all__ = ["Shape", "Shapes", "memory_of"]
@@ -109,7 +110,8 @@ class Shapes:
         plain = self.as_laid(index, cuts)
         if plain.stage.kind is not Kind.MATRIX or plain.stage.grid != (1, 1):
             return [plain]
-        shapes = [self.in_way(index, way, cuts) for way in self._others(plain, room)]
+        others = (way for way in self._others(plain, room) if not (way.vector and cuts))
+        shapes = [self.in_way(index, way, cuts) for way in others]
         budget = int(MOST_SRAM * self.target.core.sram_bytes)
         return [plain, *(shape for shape in shapes if self.held_bytes(shape) <= budget)]
 
@@ -120,7 +122,9 @@ class Shapes:
         key = layer, room
         if key not in self.tried:
             ways = ways_of(layer, self.target, vector=False)
-            self.tried[key] = tuple(useful(layer, ways, room))
+            # No crossbars at all beat any, but vector units are scarce too.
+            vector = (VECTOR,) if is_depthwise(layer) else ()
+            self.tried[key] = (*useful(layer, ways, room), *vector)
         return self.tried[key]
 
     def _shape(
@@ -198,7 +202,9 @@ class Shapes:
 
     def held_bytes(self, shape: Shape) -> int:
         """Roughly, of one piece at home: buffers, accumulators and rings at their least depths."""
-        accumulators = shape.stage.pixels * pixel_bytes(self.mapping, shape.stage, self.nodes)
+        stage, accumulators = shape.stage, 0
+        if stage.kind is Kind.MATRIX:
+            accumulators = stage.pixels * pixel_bytes(self.mapping, stage, self.nodes)
         rings = sum(depth * row_bytes for depth, row_bytes in self._rings(shape))
         return (self._home_bytes(shape) + accumulators) // shape.pieces + rings
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from collections.abc import Mapping as Dict
 from dataclasses import replace
 
-from nmc.ir.graph import Node
-from nmc.ir.mapping import Block, Mapping, Stage, Tile
+from nmc.ir.graph import Node, Unit
+from nmc.ir.mapping import Block, Kind, Mapping, Stage, Tile
 from nmc.ir.ops import QConv
 from nmc.ir.stage_inputs import reach
 from nmc.ir.stage_memory import pixel_bytes
@@ -44,8 +44,7 @@ def layer_of(mapping: Mapping, stage: Stage, nodes: Dict[str, Node], post_cycles
 def laid(
     mapping: Mapping, index: int, name: WayName, nodes: Dict[str, Node], target: Target
 ) -> tuple[Stage, list[Tile]]:
-    """Stage number `index`, one copy of a whole layer, and its tiles, in a way that is not the
-    vector unit.
+    """Stage number `index`, one copy of a whole layer, and its tiles, in one of its ways.
 
     The operand's padding below and to the right grows so that the last reads of a row, and the
     last rows of reads, find bytes wherever they reach.
@@ -53,13 +52,13 @@ def laid(
     stage = mapping.stages[index]
     layer = layer_of(mapping, stage, nodes)
     stage = replace(stage, way=str(name), grid=name.grid)
+    if name.vector:
+        stage = replace(stage, kind=Kind.WINDOW, unit=Unit.VECTOR, reading=(), blocks=())
     main, *others = stage.operands
     bottom, right = reach(stage, mapping.streams[main.stream], mapping.streams[stage.output])
-    stage = replace(
-        stage,
-        blocks=tuple(_blocks(layer, stage, max(name.together, 1))),
-        operands=(replace(main, bottom=bottom, right=right), *others),
-    )
+    stage = replace(stage, operands=(replace(main, bottom=bottom, right=right), *others))
+    if not name.vector:
+        stage = replace(stage, blocks=tuple(_blocks(layer, stage, max(name.together, 1))))
     return in_runs(mapping, stage, nodes, target), list(tiles_of(index, stage, target))
 
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from nmc.ir.depthwise import strips_of
 from nmc.ir.pareto import nondominated
 from nmc.ir.target import Target
 from nmc.passes.tiling.grids import fits_memory, groupings, is_depthwise, most_together
@@ -72,13 +73,13 @@ def evaluate(layer: Layer, target: Target, name: WayName, *, sharing: int = 0) -
 
 
 def vector_way(layer: Layer, target: Target) -> Way:
-    """A depthwise convolution on the vector unit: a product for each row of the kernel.
+    """A depthwise convolution on the vector unit: a product for each strip of the kernel.
 
-    Per output row, kernel row by kernel row, channels are a batch of products of pixels x kernel
-    width by kernel width x outputs of a channel; the results are added up.
+    Per output row, strip by strip, channels are a batch of products of pixels x taps by taps x
+    outputs of a channel; the results are added up.
     """
-    places = layer.cols * layer.outputs
-    products = vector_cycles(target, "matmul", places * layer.kernel[1])
+    places, strips = layer.cols * layer.outputs, strips_of(layer.kernel)
+    products = vector_cycles(target, "matmul", places * strips.taps)
     sums = vector_cycles(target, "add", places)
-    cycles = layer.kernel[0] * products + (layer.kernel[0] - 1) * sums + layer.post_cycles
+    cycles = strips.count * products + (strips.count - 1) * sums + layer.post_cycles
     return Way(VECTOR, 0, Fraction(0), layer.rows, 0, 0, 0, 0, 0, cycles)

@@ -205,3 +205,11 @@ def test_a_report_of_an_unused_chip() -> None:
     report = report_data(replace(contents, mapping=mapping, programs=(), host_models={}))
     assert report.totals.adc_bound_cycles == report.totals.crossbars_used == 0
     assert (report.cores, report.adcs) == ((), ())
+
+
+def test_products_of_vector_units_are_none_of_crossbars() -> None:
+    slow = report_data(compiled("chip", "exact-128", "adc.t_conversion_ns=200"))
+    (depthwise,) = (s for s in slow.stages if s.way == "vector")
+    assert (depthwise.unit, depthwise.tiles, depthwise.blocks) == (Unit.VECTOR, 0, ())
+    assert slow.totals.macs_on_crossbars == slow.totals.macs - depthwise.macs
+    assert depthwise.macs == 9 * 8 * 30

@@ -19,6 +19,11 @@ from tests.backends.models import PARTS, compiled
 QUICK = ("crossbar.t_read_ns=1", "crossbar.dac_bits=8")
 SLOW_READS = "crossbar.t_read_ns=1000"
 SLOW_ADCS = "adc.t_conversion_ns=200"
+
+ON_CROSSBARS = (
+    "@front, quantize, stage, tile, replicate{ways=as-tiled}, place, schedule-adc, buffers, codegen"
+)
+"""The pipeline in which the depthwise layer stays on crossbars, beside others on their ADCs."""
 SLOW_VECTOR = "vector.lanes=1"
 WINDOWS = PARTS.replace("tile,", 'tile{way="window 2x2"},')
 
@@ -71,7 +76,7 @@ def reads_input(contents: Contents, index: int) -> bool:
 
 
 def test_a_layer_that_is_held_up_by_others_is_named_with_them() -> None:
-    contents = compiled("chip", "exact-128", SLOW_ADCS)
+    contents = compiled("chip", "exact-128", SLOW_ADCS, passes=ON_CROSSBARS)
     prediction = predict(contents.mapping, contents.graph, contents.target)
     (step,) = prediction.steps
     found = limit_of(contents, prediction)
@@ -88,7 +93,7 @@ def test_a_layer_that_is_held_up_by_others_is_named_with_them() -> None:
 
 
 def test_the_floor_is_of_a_layer_without_work_for_more_copies() -> None:
-    contents = compiled("chip", "exact-128", SLOW_ADCS)
+    contents = compiled("chip", "exact-128", SLOW_ADCS, passes=ON_CROSSBARS)
     found = limit_of(contents)
     for layer in found.layers:
         first = layers_of(contents.mapping)[layer.layer].first

@@ -12,7 +12,7 @@ from nmc.ir.mapping import Kind
 from nmc.report.places import find_layer, layer_data, layer_lines, pixels_text
 from tests.backends.models import PARTS, compiled, one_copy
 
-WHOLE = PARTS.replace("rows=parts", "rows=whole")
+WHOLE = PARTS.replace("rows=parts", "rows=whole ways=as-tiled")
 
 
 @pytest.mark.parametrize(
