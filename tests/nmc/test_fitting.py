@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import nmc
+from nmc.ir.adc_load import adc_balance
 from nmc.ir.design import Design
 from nmc.ir.diagnostics import NmcError
 from nmc.ir.mapping import Mapping
@@ -38,13 +39,24 @@ def test_a_model_that_is_too_large_is_told_the_mesh_that_holds_it() -> None:
 
 
 def test_auto_takes_a_mesh_that_one_core_less_would_not_do() -> None:
-    compiled = nmc.compile(DIGITS, "exact-128", mesh="auto")
+    compiled = nmc.compile(DIGITS, "exact-128", mesh="auto", objective="crossbars")
     mapping, target = compiled.contents.mapping, compiled.contents.target
     assert copies_of(mapping) == 0
     assert len(mapping.tiles) <= target.crossbars
     assert len(mapping.tiles) > (target.cores - target.mesh.width) * target.core.crossbars
     pipeline = compiled.contents.manifest.pipeline
     assert "replicate{objective=crossbars}" in pipeline
+
+
+def test_what_the_smallest_mesh_leaves_goes_to_copies() -> None:
+    once = nmc.compile(DIGITS, "exact-128", mesh="auto", objective="crossbars")
+    compiled = nmc.compile(DIGITS, "exact-128", mesh="auto")
+    assert compiled.contents.target == once.contents.target
+    assert copies_of(compiled.contents.mapping) > 0
+    busiest = [
+        adc_balance(c.contents.mapping, c.contents.target, 1).busiest for c in (compiled, once)
+    ]
+    assert busiest[0] <= busiest[1]
 
 
 def test_where_memory_is_short_layers_have_fewer_copies_and_that_is_said() -> None:
@@ -88,7 +100,8 @@ def test_what_fits_the_first_mesh_is_placed_there_once() -> None:
     compiled = nmc.compile(DIGITS, "exact-128", mesh="auto", observer=listener)
     target = compiled.contents.target
     assert target.cores == -(-len(compiled.contents.mapping.tiles) // target.core.crossbars)
-    assert listener.started_passes.count("place") == 1 + 1  # tried, and then told of
+    # Tried with one copy of each layer, then with what that leaves, and then told of.
+    assert listener.started_passes.count("place") == 1 + 1 + 1
 
 
 def test_what_no_mesh_can_mend_is_not_tried_on_many() -> None:
