@@ -100,7 +100,7 @@ class _Fit:
         steps = self._once()
         target, tried = self._smallest(steps)
         fuller = self._fuller()
-        if not tried.failed and fuller != steps:
+        if not tried.failed and self._steps() != steps:
             filled = self._attempt(fuller, target)
             if filled.failed:
                 tried = self._attempt(steps, target)

@@ -352,9 +352,13 @@ def test_what_the_host_recodes_is_said_and_is_no_operator_of_its(nmc: Nmc, here:
     assert (entering["value"], entering["enters"], entering["stored"]) == ("image", True, "u8")
     assert (report["totals"]["host_nodes"], report["host"]) == (0, [])
     assert "image: f32, the host writes it as u8 (scale " in nmc("report", "exact.nmc").stdout
-    text = nmc("run", "exact.nmc", "-i", "random", "--batch", "2").stdout
+    text = nmc("run", "exact.nmc", "-i", "random", "--batch", "32").stdout
     assert "the host recodes inputs or outputs" in text
     assert "inputs a second" in text
+    # So few in flight have no steady pace.
+    hurried = nmc("run", "exact.nmc", "-i", "random", "--batch", "2").stdout
+    assert "NOT the steady pace" in hurried
+    assert "inputs a second" not in hurried
     assert "do NOT include the host's time" not in text
 
 
