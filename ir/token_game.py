@@ -15,11 +15,12 @@ need them, each row in its own slot, however far the others have come.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 
-from nmc.ir.mapping import Mapping, Role
+from nmc.ir.mapping import Mapping, Role, Stage, Stream
 from nmc.ir.rows import Feed, Makers, feed_of, firings, firings_of_rows, makers_of
 
 __all__ = ["ring_depths"]
@@ -93,7 +94,15 @@ class _Player:
 
 
 def ring_depths(mapping: Mapping) -> dict[tuple[int, int], int]:
-    """Slots of the ring of each (stage, operand number)."""
+    """Slots of the ring of each (stage, operand number), wherever stages lie."""
+    stages = tuple(replace(stage, home=-1, cores=()) for stage in mapping.stages)
+    return dict(_depths(mapping.streams, stages))
+
+
+@lru_cache(maxsize=4)
+def _depths(streams: tuple[Stream, ...], stages: tuple[Stage, ...]) -> dict[tuple[int, int], int]:
+    """Several passes ask the same of one mapping."""
+    mapping = Mapping("", (), streams, stages)
     rings = _rings(mapping)
     players = _players(mapping, rings)
     active = list(range(len(players)))

@@ -95,17 +95,9 @@ class _Fit:
         raise NmcError(*self._refusal(tried))
 
     def on_any_mesh(self, report: Report) -> Steps:
-        """The smallest mesh on which each layer can be placed once; what that leaves goes to copies
-        if it can."""
+        """Place each layer once, on the smallest mesh on which that works."""
         steps = self._once()
         target, tried = self._smallest(steps)
-        fuller = self._fuller()
-        if not tried.failed and self._steps() != steps:
-            filled = self._attempt(fuller, target)
-            if filled.failed:
-                tried = self._attempt(steps, target)
-            else:
-                steps, tried = fuller, filled
         _merge(report, tried)
         report.check()
         self.design.target = target
@@ -144,13 +136,6 @@ class _Fit:
         first, *rest = self._steps()
         once = replace(first, objective="crossbars") if isinstance(first, Replicate) else first
         return (once, *rest)
-
-    def _fuller(self) -> Steps:
-        """With copies of layers as they were tiled, for a chip that one copy of each nearly fills:
-        other ways would rarely find room, and take time to try."""
-        first, *rest = self._steps()
-        fuller = replace(first, ways="as-tiled") if isinstance(first, Replicate) else first
-        return (fuller, *rest)
 
     def _attempt(self, steps: Steps, target: Target) -> Report:
         """Run the steps for a target; the design is then as they left it."""

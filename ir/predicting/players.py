@@ -114,6 +114,8 @@ class Finisher:
     """When what a firing sent had left the core."""
     _leaving: list[int] = field(default_factory=list[int])
     """How much of it has not."""
+    _lacks: tuple[TimedRing, int] | None = None
+    """The row for which there is no room yet, and where."""
     _stored_rows: int = 0
     _issued: int = 0
     """Messages that took a place in the queue to the port."""
@@ -205,6 +207,12 @@ class Finisher:
             self.reader.wake()
         self._send()
 
+    def has_room(self, ring: TimedRing) -> bool:
+        """Whether what it waits for, if that is room in this ring, is there now."""
+        if self._lacks is None or self._lacks[0] is not ring:
+            return False
+        return ring.room(self._lacks[1]) is not None
+
     def _send(self) -> None:
         """Send the rows of the last firing, as far as there is room; then go on to the next."""
         if not self._sending:
@@ -217,6 +225,7 @@ class Finisher:
             row = round_ * send.ring.rows + send.place
             room = send.ring.room(row)
             place = self._place()
+            self._lacks = (send.ring, row) if room is None else None
             if room is None or place is None:
                 return
             if room:
@@ -302,6 +311,10 @@ class Feeder:
     _asked: int = 0
     _came: int = 0
     _free: float = 0.0
+
+    def has_room(self, ring: TimedRing) -> bool:
+        """Asking costs as little as waking."""
+        return True
 
     def wake(self) -> None:
         while self._asked < self.ring.rows * self.inputs:

@@ -59,6 +59,14 @@ class Waiter(Protocol):
     def wake(self) -> None: ...
 
 
+class Writer(Waiter, Protocol):
+    """Who puts rows into rings."""
+
+    def has_room(self, ring: TimedRing) -> bool:
+        """Whether what it waits for, if that is room in this ring, is there now."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class TimedRing:
     """The rings of one operand of a copy, which fill and empty together; rows are numbered as the
@@ -77,7 +85,7 @@ class TimedRing:
     roots: tuple[m.Ring, ...]
     relay_cycles: float = 0.0
     readers: list[Waiter] = field(default_factory=list[Waiter])
-    writers: list[Waiter] = field(default_factory=list[Waiter])
+    writers: list[Writer] = field(default_factory=list["Writer"])
     here: list[float] = field(default_factory=list[float])
     freed: list[float] = field(default_factory=list[float])
     rows: int = field(init=False)
@@ -140,7 +148,8 @@ class TimedRing:
 
     def call_writers(self) -> None:
         for writer in self.writers:
-            writer.wake()
+            if writer.has_room(self):
+                writer.wake()
 
 
 @dataclass(frozen=True, slots=True)
