@@ -128,7 +128,7 @@ def test_the_outlook_is_proven_on_a_small_net() -> None:
 def test_copies_make_parts_of_rows_where_these_are_too_few() -> None:
     """Six rows of twenty pixels on a chip that is large enough for a hundred copies."""
     whole, parted, best = (
-        replicated(two_layers(), roomy(WIDE), Replicate(rows=rows))  # type: ignore[arg-type]
+        replicated(two_layers(), roomy(WIDE), Replicate(rows=rows))
         for rows in ("whole", "parts", "auto")
     )
     assert not any(s.share for s in mapping_of(whole).stages)

@@ -51,10 +51,13 @@ def test_more_cores_are_not_advised_where_they_do_nothing() -> None:
     _, faster = told(replace(LIMIT, always="units", kind="memory", units=1, units_there=1))
     assert "with  a wider memory (global_memory.bytes_per_cycle)" in faster
     assert faster.endswith("; not with more cores")
-    for floor in ({"floor_layer": -1, "floor_cycles": 0}, {"floor_cycles": 400}):
-        _, faster = told(replace(LIMIT, **floor))
+    for low in (
+        replace(LIMIT, floor_layer=-1, floor_cycles=0),
+        replace(LIMIT, floor_cycles=400),
+    ):
+        _, faster = told(low)
         assert "so many more cores (--mesh) that it shares less;" in faster
-        _, faster = told(replace(LIMIT, always="units", units=2, units_there=4, **floor))
+        _, faster = told(replace(low, always="units", units=2, units_there=4))
         assert "faster with  more cores (--mesh);" in faster
 
 
